@@ -1,0 +1,405 @@
+//! From the entries of a tar to a tree of names and batches of files to be stored.
+
+use std::io::Read;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::chunk::ChunkReader;
+use crate::error::{Error, Result};
+use crate::import::LayerLimits;
+use crate::layer_tree::{LayerDir, Leaf, Refusal, components, link_components};
+use crate::object::{Meta, S_IFDIR, S_IFLNK, S_IFREG, Xattrs};
+use crate::repo::SYMLINK_BYTES_MAX;
+use crate::tar_stream::{EntryKind, TarEntry, TarError, TarStream};
+use crate::txn::Mtime;
+
+/// Files up to this size are hashed in memory, so that one that is there already is never written.
+pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
+/// A batch goes to a worker when it has this many bytes or files.
+const BATCH_BYTES: usize = 256 << 10;
+const BATCH_FILES: usize = 64;
+/// Pieces of a large file, and how many of them wait for the worker.
+const PIECE_BYTES: usize = 256 << 10;
+const PIECES_QUEUED: usize = 4;
+/// What owner, mode and xattrs of one entry may take, in bytes: ext4 keeps them in one block.
+const META_BYTES_MAX: usize = 3800;
+/// How many left-out entries are named.
+const LEFT_OUT_NAMED_MAX: usize = 10_000;
+
+/// A file to be stored.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Where the tree waits for its id.
+    pub(crate) slot: usize,
+    pub(crate) meta: Meta,
+    pub(crate) mtime: Mtime,
+    pub(crate) payload: Payload,
+}
+
+#[derive(Debug)]
+pub(crate) enum Payload {
+    Small(Vec<u8>),
+    Symlink(String),
+    Large {
+        pieces: Receiver<Vec<u8>>,
+        size: u64,
+    },
+}
+
+pub(crate) type Batch = Vec<Job>;
+
+/// What a tar held.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) tree: LayerDir,
+    pub(crate) entries: u64,
+    pub(crate) left_out: Vec<String>,
+    pub(crate) links: Vec<(String, String)>,
+    pub(crate) whiteouts: u64,
+    slots: usize,
+}
+
+impl Parsed {
+    /// How many files wait for an id.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots
+    }
+}
+
+struct Parser<'p> {
+    what: &'p str,
+    limits: &'p LayerLimits,
+    jobs: &'p SyncSender<Batch>,
+    batch: Batch,
+    batch_bytes: usize,
+    content_bytes: u64,
+    parsed: Parsed,
+}
+
+/// Reads a tar to its end. Stops quietly when the workers are gone: they know why.
+pub(crate) fn parse(
+    input: ChunkReader,
+    what: &str,
+    limits: &LayerLimits,
+    jobs: &SyncSender<Batch>,
+) -> Result<Parsed> {
+    let parsed = Parsed {
+        tree: LayerDir::default(),
+        entries: 0,
+        left_out: Vec::new(),
+        links: Vec::new(),
+        whiteouts: 0,
+        slots: 0,
+    };
+    let mut parser = Parser {
+        what,
+        limits,
+        jobs,
+        batch: Vec::new(),
+        batch_bytes: 0,
+        content_bytes: 0,
+        parsed,
+    };
+    let mut input = input;
+    parser.run(&mut input)?;
+    input.drain();
+    parser.flush();
+    parser.late_links()?;
+    Ok(parser.parsed)
+}
+
+impl Parser<'_> {
+    fn run(&mut self, input: &mut ChunkReader) -> Result<()> {
+        let mut tar = TarStream::new(input);
+        while let Some(entry) = tar.next().map_err(|error| self.broken(error, None))? {
+            self.parsed.entries += 1;
+            if self.parsed.entries > self.limits.entries_max {
+                return Err(self.too_large(format!("{} entries", self.limits.entries_max)));
+            }
+            let shown = String::from_utf8_lossy(&entry.path).into_owned();
+            match self.entry(&mut tar, entry) {
+                Ok(()) => {}
+                Err(Stop::Entry(why)) => self.leave_out(&shown, why),
+                Err(Stop::Layer(why)) => return Err(self.malformed(&shown, &why)),
+                Err(Stop::Error(error)) => return Err(error),
+                Err(Stop::WorkersGone) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn malformed(&self, path: &str, why: &str) -> Error {
+        let path: String = path.chars().take(200).collect();
+        Error::malformed(self.what, format!("entry {path:?}: {why}"))
+    }
+
+    fn too_large(&self, limit: String) -> Error {
+        Error::TooLarge {
+            what: self.what.to_owned(),
+            limit,
+        }
+    }
+
+    fn broken(&self, error: TarError, path: Option<&str>) -> Error {
+        match (error, path) {
+            (TarError::Io(source), _) => Error::Read {
+                what: self.what.to_owned(),
+                source,
+            },
+            (TarError::Broken(why), Some(path)) => self.malformed(path, &why),
+            (TarError::Broken(why), None) => {
+                Error::malformed(self.what, format!("as a tar, {why}"))
+            }
+        }
+    }
+
+    fn leave_out(&mut self, path: &str, why: &str) {
+        if self.parsed.left_out.len() < LEFT_OUT_NAMED_MAX {
+            self.parsed
+                .left_out
+                .push(format!("{}: {why}", path.trim_start_matches("./")));
+        }
+    }
+
+    fn entry<R: Read>(&mut self, tar: &mut TarStream<R>, entry: TarEntry) -> Result<(), Stop> {
+        let path = components(&entry.path)?;
+        if path.last().is_some_and(|name| name.starts_with(".wh.")) {
+            self.parsed.whiteouts += 1;
+        }
+        match entry.kind {
+            EntryKind::CharDevice => Err(Stop::Entry("it is a character device")),
+            EntryKind::BlockDevice => Err(Stop::Entry("it is a block device")),
+            EntryKind::Fifo => Err(Stop::Entry("it is a FIFO")),
+            EntryKind::Directory => {
+                let meta = self.meta(&entry, S_IFDIR)?;
+                Ok(self.parsed.tree.insert_dir(&path, meta)?)
+            }
+            EntryKind::HardLink => self.hard_link(&path, &entry),
+            EntryKind::Symlink => {
+                let target = symlink_target(&entry)?;
+                let meta = self.meta(&entry, S_IFLNK)?;
+                let slot = self.slot();
+                self.parsed.tree.insert_leaf(
+                    &path,
+                    Leaf::Symlink {
+                        slot,
+                        target: target.clone(),
+                    },
+                )?;
+                self.push(
+                    Job {
+                        slot,
+                        meta,
+                        mtime: entry.mtime,
+                        payload: Payload::Symlink(target),
+                    },
+                    0,
+                )
+            }
+            EntryKind::Regular => {
+                let meta = self.meta(&entry, S_IFREG)?;
+                let slot = self.slot();
+                self.parsed.tree.insert_leaf(&path, Leaf::Regular(slot))?;
+                self.regular(tar, &entry, slot, meta)
+            }
+        }
+    }
+
+    fn slot(&mut self) -> usize {
+        self.parsed.slots += 1;
+        self.parsed.slots - 1
+    }
+
+    /// Owner, mode and xattrs of an entry. Xattrs that would not fit beside an object are left out together.
+    fn meta(&mut self, entry: &TarEntry, kind: u32) -> Result<Meta, Stop> {
+        let id = |id: u64, whose: &str| {
+            u32::try_from(id)
+                .map_err(|_| Stop::Layer(format!("its {whose} is not a 32-bit number")))
+        };
+        let kept = entry
+            .xattrs
+            .iter()
+            .filter(|(name, _)| !is_private(name))
+            .cloned()
+            .collect();
+        let mut meta = Meta {
+            uid: id(entry.uid, "owner")?,
+            gid: id(entry.gid, "group")?,
+            mode: kind | entry.mode,
+            xattrs: Xattrs::new(kept),
+        };
+        if meta.encode().len() > META_BYTES_MAX {
+            meta.xattrs = Xattrs::default();
+            let shown = String::from_utf8_lossy(&entry.path).into_owned();
+            self.leave_out(&shown, "its extended attributes, which are too large");
+        }
+        Ok(meta)
+    }
+
+    fn hard_link(&mut self, path: &[&str], entry: &TarEntry) -> Result<(), Stop> {
+        let target = link_components(&entry.link)?;
+        match self.parsed.tree.leaf(&target)? {
+            Some(leaf) => Ok(self.parsed.tree.insert_leaf(path, leaf)?),
+            None => {
+                // It may lie in a lower layer, or, in odd tars, behind the link.
+                let place = self.parsed.tree.place(path)?;
+                self.parsed.links.push((place, target.join("/")));
+                Ok(())
+            }
+        }
+    }
+
+    /// Links whose target came behind them.
+    fn late_links(&mut self) -> Result<()> {
+        for (path, target) in std::mem::take(&mut self.parsed.links) {
+            let names: Vec<&str> = target.split('/').collect();
+            let to: Vec<&str> = path.split('/').collect();
+            let done = match self.parsed.tree.leaf(&names) {
+                Ok(Some(leaf)) => self.parsed.tree.insert_leaf(&to, leaf).map(|()| true),
+                Ok(None) => Ok(false),
+                Err(refusal) => Err(refusal),
+            };
+            match done {
+                Ok(true) => {}
+                Ok(false) => self.parsed.links.push((path, target)),
+                Err(Refusal::Layer(why)) => return Err(self.malformed(&path, &why)),
+                Err(Refusal::Entry(why)) => self.leave_out(&path, why),
+            }
+        }
+        Ok(())
+    }
+
+    fn regular<R: Read>(
+        &mut self,
+        tar: &mut TarStream<R>,
+        entry: &TarEntry,
+        slot: usize,
+        meta: Meta,
+    ) -> Result<(), Stop> {
+        if entry.size > self.limits.file_bytes_max {
+            return Err(Stop::Layer(format!(
+                "it is over {} bytes",
+                self.limits.file_bytes_max
+            )));
+        }
+        self.content_bytes += entry.size;
+        if self.content_bytes > self.limits.content_bytes_max {
+            return Err(Stop::Error(self.too_large(format!(
+                "{} bytes of files",
+                self.limits.content_bytes_max
+            ))));
+        }
+        let shown = String::from_utf8_lossy(&entry.path);
+        let mtime = entry.mtime;
+        if entry.size <= SMALL_FILE_BYTES_MAX {
+            let mut bytes = vec![0; entry.size as usize];
+            self.fill(tar, &mut bytes, &shown)?;
+            let len = bytes.len();
+            return self.push(
+                Job {
+                    slot,
+                    meta,
+                    mtime,
+                    payload: Payload::Small(bytes),
+                },
+                len,
+            );
+        }
+        let (pieces_to, pieces) = sync_channel(PIECES_QUEUED);
+        self.push(
+            Job {
+                slot,
+                meta,
+                mtime,
+                payload: Payload::Large {
+                    pieces,
+                    size: entry.size,
+                },
+            },
+            BATCH_BYTES,
+        )?;
+        let mut left = entry.size;
+        while left > 0 {
+            let mut piece = vec![0; left.min(PIECE_BYTES as u64) as usize];
+            self.fill(tar, &mut piece, &shown)?;
+            left -= piece.len() as u64;
+            pieces_to.send(piece).map_err(|_| Stop::WorkersGone)?;
+        }
+        Ok(())
+    }
+
+    /// Fills `bytes` with payload.
+    fn fill<R: Read>(
+        &self,
+        tar: &mut TarStream<R>,
+        bytes: &mut [u8],
+        path: &str,
+    ) -> Result<(), Stop> {
+        let mut at = 0;
+        while at < bytes.len() {
+            match tar
+                .read_payload(&mut bytes[at..])
+                .map_err(|error| Stop::Error(self.broken(error, Some(path))))?
+            {
+                0 => return Err(Stop::Layer("it is cut short".into())),
+                n => at += n,
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, job: Job, bytes: usize) -> Result<(), Stop> {
+        self.batch.push(job);
+        self.batch_bytes += bytes;
+        if self.batch_bytes >= BATCH_BYTES || self.batch.len() >= BATCH_FILES {
+            self.batch_bytes = 0;
+            return self
+                .jobs
+                .send(std::mem::take(&mut self.batch))
+                .map_err(|_| Stop::WorkersGone);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            // Workers that are gone report their own error.
+            let _ = self.jobs.send(std::mem::take(&mut self.batch));
+        }
+    }
+}
+
+/// Why an entry is not stored, or no more are.
+enum Stop {
+    Entry(&'static str),
+    Layer(String),
+    Error(Error),
+    WorkersGone,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Entry(why) => Self::Entry(why),
+            Refusal::Layer(why) => Self::Layer(why),
+        }
+    }
+}
+
+fn symlink_target(entry: &TarEntry) -> Result<String, Stop> {
+    if entry.link.is_empty()
+        || entry.link.len() as u64 >= SYMLINK_BYTES_MAX
+        || entry.link.contains(&0)
+    {
+        return Err(Stop::Layer(
+            "its target is empty, too long or holds a NUL".into(),
+        ));
+    }
+    String::from_utf8(entry.link.clone()).map_err(|_| Stop::Entry("its target is not UTF-8"))
+}
+
+/// Xattrs by which a layer could speak to an overlay, or to us, instead of to the image's programs.
+fn is_private(name: &[u8]) -> bool {
+    name.starts_with(b"trusted.overlay.")
+        || name.starts_with(b"user.overlay.")
+        || name == b"user.ostreemeta"
+}

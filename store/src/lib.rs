@@ -1,0 +1,119 @@
+//! The store of berth: container images in an OSTree repository, each file kept once.
+//!
+//! ```text
+//! REPO/
+//!   config                      [core] repo_version=1, mode=bare-user: stock ostree reads and writes it too
+//!   objects/xx/<62 hex>.file    payload, owner and mode in user.ostreemeta      ┐ content-addressed,
+//!                     .dirtree  names of a directory                            │ durable before they
+//!                     .dirmeta  its owner and mode                              │ have their name,
+//!                     .commit   a tree with its parent and metadata             ┘ never changed
+//!   refs/heads/
+//!     ociimage/<name>           image: manifest.json        (commit point of a pull)
+//!     ociimage/<config>         config: content
+//!     ociimage/<blob>           layer, by its compressed blob
+//!     ocilayer/<diff id>        layer, by what it unpacks to
+//!     ocifs/<name>              flattened image, one commit for each step of its history
+//!     berth/used/<id>/          what a container or deployment holds
+//!   tmp/staging-<boot id>-…/    objects of a running transaction
+//!   berth/partial/<digest>      blobs whose download broke off
+//!   .lock                       shared: objects stay; exclusive: gc's sweep
+//! ```
+//!
+//! Invariants:
+//!
+//! 1. A name in `objects/` implies durable, correct bytes ([`Txn`]).
+//! 2. Refs are written last and replaced by rename: a reader sees the old image or the new one.
+//! 3. Nothing from outside is visible before its digest, size and diff id matched ([`import_layer`]).
+//! 4. Objects are never modified; what hands them out hands out hard links, and nothing we run may write to those.
+//! 5. Every number from outside has a named limit ([`LayerLimits`], [`oci`]).
+//! 6. A crash at any instant leaves only objects that no ref leads to.
+//! 7. Writers and checkouts hold the lock shared; gc deletes under the exclusive one, which is never upgraded in place.
+//! 8. Storing never changes an owner: any user can store any image.
+//!
+//! The crate takes paths and times, reads no environment and prints nothing.
+
+mod checkout;
+mod chunk;
+mod commit;
+mod commit_dir;
+mod commit_tar;
+mod commit_tree;
+mod dir;
+mod error;
+mod follow;
+mod fsck;
+mod fsck_refs;
+mod gc;
+mod gvariant;
+mod history;
+mod id;
+mod image;
+mod import;
+mod kept;
+mod layer;
+mod layer_parse;
+mod layer_store;
+mod layer_tree;
+mod leftovers;
+mod list;
+mod lock;
+mod loose;
+mod merge;
+mod name;
+mod object;
+pub mod oci;
+mod pax;
+mod place;
+mod plan;
+mod prune;
+mod reach;
+mod reference;
+mod refs;
+mod repo;
+mod revision;
+mod roots;
+mod shared_checkout;
+mod sparse;
+mod staging;
+mod stat;
+mod sweep;
+mod sys;
+mod tag;
+mod tar_stream;
+mod txn;
+mod untag;
+mod usage;
+mod used;
+
+pub use checkout::{CheckoutMode, CheckoutOptions, CheckoutReport, checkout};
+pub use commit::{Commit, Value};
+pub use commit_dir::{Owner, commit_dir};
+pub use commit_tar::{TarCommit, commit_tar};
+pub use commit_tree::{CommitOptions, CommitReport};
+pub use error::{Error, Result};
+pub use follow::follow;
+pub use fsck::{FsckOptions, FsckReport, Problem, fsck};
+pub use gc::{GcOptions, GcReport, gc};
+pub use id::{DiffId, Digest, ObjectId};
+pub use image::{Image, commit_image, find_image, images, load_image, named_image, unix_seconds};
+pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer};
+pub use layer::{Layer, known_layer};
+pub use list::{ListDepth, Listed, ListedKind, list};
+pub use lock::{Lock, LockKind, LockWait};
+pub use name::{ImageName, RefName};
+pub use object::{
+    DirTree, Meta, ObjectKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, TreeId, Xattrs, file_header,
+};
+pub use prune::{PruneOptions, PruneReport, prune};
+pub use reach::Depth;
+pub use reference::Reference;
+pub use repo::{Content, ContentKind, Entry, Mode, Repo};
+pub use revision::resolve_revision;
+pub use shared_checkout::shared_checkout;
+pub use stat::{KindStat, StatReport, stat};
+pub use sweep::Swept;
+pub use tag::tag;
+pub use txn::{LargeFile, Mtime, Txn, Written};
+pub use untag::{UntagOptions, UntagReport, untag};
+pub use usage::{ImageUsage, image_usage};
+pub use used::{pin, unpin, users_of};

@@ -1,0 +1,228 @@
+//! Refs: files below `refs/heads` that hold a commit id, and aliases: symbolic links beside them.
+//!
+//! Reading takes no lock. A ref is replaced by rename, so a reader sees the old commit or the new one.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use crate::dir::Dir;
+use crate::error::{Error, Result};
+use crate::id::ObjectId;
+use crate::name::RefName;
+use crate::repo::Repo;
+
+/// The deepest nesting of ref directories.
+const REF_DEPTH_MAX: usize = 32;
+
+impl Repo {
+    fn heads(&self) -> Result<Dir> {
+        self.dir.dir("refs/heads")
+    }
+
+    /// The commit that a ref names, aliases followed; `None` when there is no such ref.
+    pub fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>> {
+        let heads = self.heads()?;
+        let mut path = PathBuf::from(name.as_str());
+        // An alias leads to a ref beside it, and to nothing else.
+        if heads
+            .stat(&path)?
+            .is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+        {
+            match self.alias_target(name)? {
+                Some(target) => path = PathBuf::from(target.as_str()),
+                None => return Ok(None),
+            }
+        }
+        match heads.stat(&path)? {
+            Some(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {}
+            _ => return Ok(None),
+        }
+        let Some(bytes) = heads.read(&path, 256)? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        ObjectId::from_hex(text.trim_end())
+            .map(Some)
+            .map_err(|_| Error::malformed(format!("ref {name}"), "it does not hold a commit id"))
+    }
+
+    /// The ref that an alias leads to; `None` when `name` is no alias.
+    pub fn alias_target(&self, name: &RefName) -> Result<Option<RefName>> {
+        let heads = self.heads()?;
+        match heads.stat(name.as_str())? {
+            Some(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {}
+            _ => return Ok(None),
+        }
+        let target = heads.read_link(name.as_str())?;
+        let mut parts: Vec<&str> = name.as_str().split('/').collect();
+        parts.pop();
+        let target = String::from_utf8_lossy(&target).into_owned();
+        for part in target.split('/') {
+            match part {
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        Ok(RefName::new(parts.join("/")).ok())
+    }
+
+    /// All refs at or below `prefix` (empty: all), sorted, without aliases.
+    pub fn refs(&self, prefix: &str) -> Result<Vec<(RefName, ObjectId)>> {
+        self.named(prefix, FileType::RegularFile)?
+            .into_iter()
+            .filter_map(|name| match self.resolve(&name) {
+                Ok(id) => id.map(|id| Ok((name, id))),
+                Err(error) => Some(Err(error)),
+            })
+            .collect()
+    }
+
+    /// All aliases at or below `prefix`, sorted, with the refs they lead to.
+    pub fn aliases(&self, prefix: &str) -> Result<Vec<(RefName, RefName)>> {
+        let mut aliases = Vec::new();
+        for name in self.named(prefix, FileType::Symlink)? {
+            if let Some(target) = self.alias_target(&name)? {
+                aliases.push((name, target));
+            }
+        }
+        Ok(aliases)
+    }
+
+    fn named(&self, prefix: &str, wanted: FileType) -> Result<Vec<RefName>> {
+        let heads = self.heads()?;
+        let mut names = Vec::new();
+        let prefix = prefix.trim_matches('/');
+        if prefix.is_empty() {
+            walk(&heads, "", wanted, &mut names, 0)?;
+        } else {
+            let name = RefName::new(prefix)?;
+            match heads
+                .stat(name.as_str())?
+                .map(|stat| FileType::from_raw_mode(stat.st_mode))
+            {
+                Some(FileType::Directory) => {
+                    walk(&heads.dir(prefix)?, prefix, wanted, &mut names, 0)?
+                }
+                Some(kind) if kind == wanted => names.push(name),
+                _ => {}
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Replaces or removes a ref, durably. Objects it leads to must be durable before.
+    pub(crate) fn write_ref(&self, name: &RefName, id: Option<&ObjectId>) -> Result<()> {
+        let Some(id) = id else {
+            return self.remove_ref(name);
+        };
+        let (dir, leaf) = self.ref_dir(name)?;
+        let temp = temp_name(leaf);
+        dir.remove_file(&temp)?;
+        let mut file = dir.create(&temp, 0o644)?;
+        let path = dir.path().join(leaf);
+        file.write_all(format!("{id}\n").as_bytes())
+            .map_err(Error::io("write", &path))?;
+        if self.fsync() {
+            file.sync_data().map_err(Error::io("sync", &path))?;
+        }
+        dir.rename(&temp, &dir, leaf)?;
+        if self.fsync() { dir.sync() } else { Ok(()) }
+    }
+
+    /// Makes `alias` lead to `target`, both in the same directory of refs. A ref that has the name keeps it.
+    pub(crate) fn write_alias(&self, alias: &RefName, target: &RefName) -> Result<()> {
+        let (dir, leaf) = self.ref_dir(alias)?;
+        if dir
+            .stat(leaf)?
+            .is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Symlink)
+        {
+            return Ok(());
+        }
+        let temp = temp_name(leaf);
+        let target = target.as_str().rsplit('/').next().unwrap_or_default();
+        dir.remove_file(&temp)?;
+        dir.symlink(target, &temp)?;
+        dir.rename(&temp, &dir, leaf)?;
+        if self.fsync() { dir.sync() } else { Ok(()) }
+    }
+
+    fn remove_ref(&self, name: &RefName) -> Result<()> {
+        let (parent, leaf) = match name.as_str().rsplit_once('/') {
+            Some((parent, leaf)) => (Path::new("refs/heads").join(parent), leaf),
+            None => (PathBuf::from("refs/heads"), name.as_str()),
+        };
+        let Some(dir) = self.dir.try_dir(&parent)? else {
+            return Ok(());
+        };
+        dir.remove_file(leaf)?;
+        if self.fsync() { dir.sync() } else { Ok(()) }
+    }
+
+    /// The directory of a ref, made when it is missing, and the last component.
+    fn ref_dir<'n>(&self, name: &'n RefName) -> Result<(Dir, &'n str)> {
+        let mut dir = self.heads()?;
+        let mut parts = name.as_str().split('/').peekable();
+        loop {
+            let part = parts.next().unwrap_or_default();
+            if parts.peek().is_none() {
+                return Ok((dir, part));
+            }
+            if let Some(next) = dir.try_dir(part)? {
+                dir = next;
+                continue;
+            }
+            dir.make_dir(part, 0o777)?;
+            if self.fsync() {
+                dir.sync()?;
+            }
+            dir = dir.dir(part)?;
+        }
+    }
+}
+
+/// A name that ostree does not take for a ref, since it starts with a dot; one per process and thread.
+fn temp_name(leaf: &str) -> String {
+    let mut short = leaf.to_owned();
+    short.truncate(leaf.floor_char_boundary(200));
+    format!(
+        ".{short}.{}-{}",
+        std::process::id(),
+        rustix::thread::gettid().as_raw_nonzero()
+    )
+}
+
+fn walk(
+    dir: &Dir,
+    prefix: &str,
+    wanted: FileType,
+    names: &mut Vec<RefName>,
+    depth: usize,
+) -> Result<()> {
+    if depth > REF_DEPTH_MAX {
+        return Err(Error::TooLarge {
+            what: format!("refs below {prefix}"),
+            limit: format!("{REF_DEPTH_MAX} levels"),
+        });
+    }
+    for (leaf, kind) in dir.list()? {
+        let Some(leaf) = leaf.to_str() else { continue };
+        let full = if prefix.is_empty() {
+            leaf.to_owned()
+        } else {
+            format!("{prefix}/{leaf}")
+        };
+        // Names that are no refs (temporary files, for one) are nobody's business, as in stock ostree.
+        let Ok(name) = RefName::new(full.clone()) else {
+            continue;
+        };
+        if kind == FileType::Directory {
+            walk(&dir.dir(leaf)?, &full, wanted, names, depth + 1)?;
+        } else if kind == wanted {
+            names.push(name);
+        }
+    }
+    Ok(())
+}

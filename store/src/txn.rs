@@ -1,0 +1,391 @@
+//! A transaction: the only writer of objects and refs.
+//!
+//! The order makes every crash harmless: bytes into staging, bytes to disk, names into `objects/`, names to disk, refs
+//! last. So a name in `objects/` implies durable bytes, and a ref implies everything it leads to. Object names verify
+//! themselves, so they may appear ([`Txn::publish`]) long before the transaction commits: what a dead transaction
+//! published is found again by the next one, or swept by gc.
+//!
+//! An object that is there already costs one system call and no write. All methods take `&self`: several threads write
+//! into one transaction.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{Timespec, Timestamps, XattrFlags};
+use sha2::Digest as _;
+
+use crate::commit::Commit;
+use crate::error::{Error, Result};
+use crate::id::ObjectId;
+use crate::name::RefName;
+use crate::object::{DirTree, Meta, ObjectKind, S_IFLNK, file_header};
+use crate::repo::{OSTREEMETA, Repo};
+use crate::staging::Staging;
+
+/// With fewer staged objects than this, each is synced by itself: a syncfs also waits for everybody else's writes.
+const SYNC_EACH_MAX: usize = 64;
+/// Permission to write for the owner.
+const OWNER_WRITES: u32 = 0o200;
+
+/// When a file was last changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mtime {
+    /// Seconds since 1970.
+    pub secs: i64,
+    /// Nanoseconds behind the second.
+    pub nanos: u32,
+}
+
+/// What a transaction wrote so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Objects that were not there before.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+struct Staged {
+    kind: ObjectKind,
+    id: ObjectId,
+    file: u64,
+}
+
+#[derive(Debug)]
+enum Edit {
+    Ref(RefName, Option<ObjectId>),
+    Alias(RefName, RefName),
+}
+
+/// A running transaction. Dropping it without [`Txn::commit`] leaves at most objects that no ref leads to.
+#[derive(Debug)]
+pub struct Txn<'r> {
+    repo: &'r Repo,
+    staging: Staging,
+    next_file: AtomicU64,
+    begun: Mutex<HashSet<(ObjectKind, ObjectId)>>,
+    staged: Mutex<Vec<Staged>>,
+    published_dirs: Mutex<HashSet<u8>>,
+    edits: Mutex<Vec<Edit>>,
+    objects: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A thread that panicked while it held one of these locks ends the process or the transaction; the data is whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Repo {
+    /// Begins a transaction. Hold [`Repo::lock`] shared from before it begins until it has ended.
+    pub fn txn(&self) -> Result<Txn<'_>> {
+        Ok(Txn {
+            repo: self,
+            staging: Staging::open(self)?,
+            next_file: AtomicU64::new(0),
+            begun: Mutex::default(),
+            staged: Mutex::default(),
+            published_dirs: Mutex::default(),
+            edits: Mutex::default(),
+            objects: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        })
+    }
+}
+
+impl<'r> Txn<'r> {
+    /// The repository it writes to.
+    pub fn repo(&self) -> &'r Repo {
+        self.repo
+    }
+
+    /// What was written so far.
+    pub fn written(&self) -> Written {
+        Written {
+            objects: self.objects.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// How many objects wait to be published.
+    pub fn staged(&self) -> usize {
+        locked(&self.staged).len()
+    }
+
+    /// Stores a regular file whose payload is in memory; hashed first, written only when it is new.
+    pub fn put_regular(&self, meta: &Meta, mtime: Mtime, payload: &[u8]) -> Result<ObjectId> {
+        let mut hash = sha2::Sha256::new();
+        hash.update(file_header(meta, ""));
+        hash.update(payload);
+        let id = ObjectId::new(hash.finalize().into());
+        if self.claim(ObjectKind::File, id)? {
+            let (file, name) = self.create(physical_mode(meta.mode))?;
+            self.write(&file, name, payload)?;
+            self.seal(&file, name, meta, mtime)?;
+            self.stage(ObjectKind::File, id, name, payload.len() as u64);
+        }
+        Ok(id)
+    }
+
+    /// Begins a regular file whose payload comes in pieces.
+    pub fn begin_regular(&self, meta: Meta, mtime: Mtime) -> Result<LargeFile<'_, 'r>> {
+        let mut hash = sha2::Sha256::new();
+        hash.update(file_header(&meta, ""));
+        let (file, name) = self.create(physical_mode(meta.mode))?;
+        Ok(LargeFile {
+            txn: self,
+            meta,
+            mtime,
+            hash,
+            file,
+            name,
+            size: 0,
+        })
+    }
+
+    /// Stores a symbolic link. `meta.mode` must be a symbolic link's.
+    pub fn put_symlink(&self, meta: &Meta, mtime: Mtime, target: &str) -> Result<ObjectId> {
+        debug_assert_eq!(
+            meta.mode & crate::object::S_IFMT,
+            S_IFLNK,
+            "a symbolic link has its own file type"
+        );
+        let id = ObjectId::of(&file_header(meta, target));
+        if self.claim(ObjectKind::File, id)? {
+            let (file, name) = self.create(0o644)?;
+            let payload = [target.as_bytes(), &[0]].concat();
+            self.write(&file, name, &payload)?;
+            self.seal(&file, name, meta, mtime)?;
+            self.stage(ObjectKind::File, id, name, payload.len() as u64);
+        }
+        Ok(id)
+    }
+
+    /// Stores the entries of a directory.
+    pub fn put_dirtree(&self, tree: &DirTree) -> Result<ObjectId> {
+        self.put_metadata(ObjectKind::DirTree, &tree.encode())
+    }
+
+    /// Stores the owner, mode and xattrs of a directory.
+    pub fn put_dirmeta(&self, meta: &Meta) -> Result<ObjectId> {
+        self.put_metadata(ObjectKind::DirMeta, &meta.encode())
+    }
+
+    /// Stores a commit.
+    pub fn put_commit(&self, commit: &Commit) -> Result<ObjectId> {
+        self.put_metadata(ObjectKind::Commit, &commit.encode())
+    }
+
+    fn put_metadata(&self, kind: ObjectKind, bytes: &[u8]) -> Result<ObjectId> {
+        let id = ObjectId::of(bytes);
+        if self.claim(kind, id)? {
+            let (file, name) = self.create(0o644)?;
+            self.write(&file, name, bytes)?;
+            self.chmod(&file, name, 0o644)?;
+            self.stage(kind, id, name, bytes.len() as u64);
+        }
+        Ok(id)
+    }
+
+    /// Whether this caller is the one to write an object: nobody has it, and no other thread is at it.
+    fn claim(&self, kind: ObjectKind, id: ObjectId) -> Result<bool> {
+        if locked(&self.begun).contains(&(kind, id)) || self.repo.has(kind, &id)? {
+            return Ok(false);
+        }
+        Ok(locked(&self.begun).insert((kind, id)))
+    }
+
+    /// Makes a file that its owner may write: the kernel asks for that before it sets an xattr.
+    fn create(&self, mode: u32) -> Result<(File, u64)> {
+        let name = self.next_file.fetch_add(1, Ordering::Relaxed);
+        Ok((
+            self.staging
+                .dir
+                .create(name.to_string(), mode | OWNER_WRITES)?,
+            name,
+        ))
+    }
+
+    fn write(&self, mut file: &File, name: u64, bytes: &[u8]) -> Result<()> {
+        file.write_all(bytes).map_err(Error::io(
+            "write",
+            self.staging.dir.path().join(name.to_string()),
+        ))
+    }
+
+    fn chmod(&self, file: &File, name: u64, mode: u32) -> Result<()> {
+        if mode & self.staging.masked == 0 && mode & OWNER_WRITES != 0 {
+            return Ok(());
+        }
+        rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(mode)).map_err(Error::io(
+            "change the mode of",
+            self.staging.dir.path().join(name.to_string()),
+        ))
+    }
+
+    /// Gives a complete file its metadata.
+    fn seal(&self, file: &File, name: u64, meta: &Meta, mtime: Mtime) -> Result<()> {
+        let path = || self.staging.dir.path().join(name.to_string());
+        rustix::fs::fsetxattr(file, OSTREEMETA, &meta.encode(), XattrFlags::empty())
+            .map_err(Error::io("write the metadata of", path()))?;
+        self.chmod(
+            file,
+            name,
+            if meta.is_symlink() {
+                0o644
+            } else {
+                physical_mode(meta.mode)
+            },
+        )?;
+        let time = Timespec {
+            tv_sec: mtime.secs,
+            tv_nsec: mtime.nanos.into(),
+        };
+        let omit = Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_OMIT,
+        };
+        rustix::fs::futimens(
+            file,
+            &Timestamps {
+                last_access: omit,
+                last_modification: time,
+            },
+        )
+        .map_err(Error::io("set the time of", path()))
+    }
+
+    fn stage(&self, kind: ObjectKind, id: ObjectId, file: u64, size: u64) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        locked(&self.staged).push(Staged { kind, id, file });
+    }
+
+    /// Makes what is staged durable and gives it its names in `objects/`.
+    pub fn publish(&self) -> Result<()> {
+        let staged = std::mem::take(&mut *locked(&self.staged));
+        if staged.is_empty() {
+            return Ok(());
+        }
+        if self.repo.fsync() {
+            self.sync_staged(&staged)?;
+        }
+        for Staged { kind, id, file } in staged {
+            let (name, target) = (file.to_string(), Repo::loose(kind, &id));
+            if !self.rename(&name, &target, id)? {
+                self.staging.dir.remove_file(&name)?;
+            }
+            locked(&self.published_dirs).insert(id.as_bytes()[0]);
+        }
+        Ok(())
+    }
+
+    fn rename(&self, name: &str, target: &std::path::Path, id: ObjectId) -> Result<bool> {
+        match self
+            .staging
+            .dir
+            .rename_new(name, &self.repo.objects, target)
+        {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                self.repo.objects.make_dir(&id.hex()[..2], 0o777)?;
+                self.staging
+                    .dir
+                    .rename_new(name, &self.repo.objects, target)
+            }
+            other => other,
+        }
+    }
+
+    fn sync_staged(&self, staged: &[Staged]) -> Result<()> {
+        if staged.len() >= SYNC_EACH_MAX {
+            return self.staging.dir.sync_file_system();
+        }
+        for Staged { file, .. } in staged {
+            let name = file.to_string();
+            if let Some(file) = self.staging.dir.try_file(&name)? {
+                file.sync_data()
+                    .map_err(Error::io("sync", self.staging.dir.path().join(&name)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a ref when the transaction commits; `None` removes it. Refs are written in the order of these calls.
+    pub fn set_ref(&self, name: &RefName, id: Option<ObjectId>) {
+        locked(&self.edits).push(Edit::Ref(name.clone(), id));
+    }
+
+    /// Makes `alias` lead to the ref `target` of the same directory when the transaction commits.
+    pub fn set_alias(&self, alias: &RefName, target: &RefName) {
+        locked(&self.edits).push(Edit::Alias(alias.clone(), target.clone()));
+    }
+
+    /// Publishes what is staged, then writes the refs.
+    pub fn commit(self) -> Result<Written> {
+        self.publish()?;
+        if self.repo.fsync() {
+            self.sync_names()?;
+        }
+        for edit in locked(&self.edits).drain(..) {
+            match edit {
+                Edit::Ref(name, id) => self.repo.write_ref(&name, id.as_ref())?,
+                Edit::Alias(alias, target) => self.repo.write_alias(&alias, &target)?,
+            }
+        }
+        Ok(self.written())
+    }
+
+    fn sync_names(&self) -> Result<()> {
+        let dirs = std::mem::take(&mut *locked(&self.published_dirs));
+        if dirs.is_empty() {
+            return Ok(());
+        }
+        for first in dirs {
+            self.repo.objects.dir(format!("{first:02x}"))?.sync()?;
+        }
+        self.repo.objects.sync()
+    }
+}
+
+/// What the file of a regular object gets: nothing that runs as somebody else, and always readable by its owner.
+pub(crate) fn physical_mode(mode: u32) -> u32 {
+    (mode & 0o775) | 0o400
+}
+
+/// A regular file in the making.
+#[derive(Debug)]
+pub struct LargeFile<'t, 'r> {
+    txn: &'t Txn<'r>,
+    meta: Meta,
+    mtime: Mtime,
+    hash: sha2::Sha256,
+    file: File,
+    name: u64,
+    size: u64,
+}
+
+impl LargeFile<'_, '_> {
+    /// Appends to the payload.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hash.update(bytes);
+        self.size += bytes.len() as u64;
+        self.txn.write(&self.file, self.name, bytes)
+    }
+
+    /// Ends the payload. A file that turns out to be there already is thrown away.
+    pub fn finish(self) -> Result<ObjectId> {
+        let id = ObjectId::new(self.hash.finalize().into());
+        if self.txn.claim(ObjectKind::File, id)? {
+            self.txn
+                .seal(&self.file, self.name, &self.meta, self.mtime)?;
+            self.txn.stage(ObjectKind::File, id, self.name, self.size);
+        } else {
+            self.txn.staging.dir.remove_file(self.name.to_string())?;
+        }
+        Ok(id)
+    }
+}

@@ -1,0 +1,54 @@
+//! Who uses an image: a container or deployment holds two refs of its own, so that neither gc nor stock ostree's prune
+//! takes away what it runs from, whatever becomes of the image's name.
+
+use crate::error::Result;
+use crate::image::Image;
+use crate::name::{RefName, USED};
+use crate::repo::Repo;
+
+/// What is held: the image commit and the flattened tree.
+const HELD: [&str; 2] = ["image", "fs"];
+
+/// Holds an image for the container or deployment `id`, instead of what it held before.
+///
+/// Hold the repository's lock from before the image was found.
+pub fn pin(repo: &Repo, id: &str, image: &Image) -> Result<()> {
+    let txn = repo.txn()?;
+    for (what, commit) in HELD.into_iter().zip([image.commit, image.flat]) {
+        txn.set_ref(&RefName::used(id, what)?, Some(commit));
+    }
+    txn.commit().map(drop)
+}
+
+/// Lets go of whatever `id` holds; nothing is no error.
+pub fn unpin(repo: &Repo, id: &str) -> Result<()> {
+    for what in HELD {
+        repo.write_ref(&RefName::used(id, what)?, None)?;
+    }
+    let Some(used) = repo.dir.try_dir(format!("refs/heads/{USED}"))? else {
+        return Ok(());
+    };
+    match used.remove_dir(id) {
+        // Somebody keeps a ref of his own there.
+        Err(crate::Error::Io { source, .. })
+            if source.kind() == std::io::ErrorKind::DirectoryNotEmpty =>
+        {
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
+/// The containers and deployments that hold this image under whatever name, sorted.
+pub fn users_of(repo: &Repo, image: &Image) -> Result<Vec<String>> {
+    let held = repo
+        .refs(USED)?
+        .into_iter()
+        .filter(|(_, commit)| *commit == image.flat);
+    Ok(held
+        .filter_map(|(name, _)| {
+            let rest = name.as_str().strip_prefix(USED)?.strip_prefix('/')?;
+            rest.strip_suffix("/fs").map(str::to_owned)
+        })
+        .collect())
+}

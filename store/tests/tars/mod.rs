@@ -1,0 +1,110 @@
+//! Tars, layers and images for the tests, made in memory.
+
+use store::oci::{Document, ImageConfig, Manifest, media};
+use store::{
+    DiffId, Digest, Error, Image, ImageName, Layer, LayerLimits, LayerOrigin, Repo, commit_image,
+    import_layer,
+};
+
+/// An entry of a tar.
+#[allow(dead_code)]
+pub(crate) enum Item<'i> {
+    Dir(&'i str, u32),
+    File(&'i str, u32, &'i [u8]),
+    Link(&'i str, &'i str),
+    Hard(&'i str, &'i str),
+    Special(&'i str, tar::EntryType),
+}
+
+/// A tar of these entries, all of user 70 and group 71.
+pub(crate) fn tar_of(items: &[Item<'_>]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for item in items {
+        let mut header = tar::Header::new_gnu();
+        header.set_mtime(1_600_000_000);
+        header.set_uid(70);
+        header.set_gid(71);
+        header.set_size(0);
+        let (path, data): (&str, &[u8]) = match item {
+            Item::Dir(path, mode) => {
+                header.set_entry_type(tar::EntryType::Directory);
+                header.set_mode(*mode);
+                (path, &[])
+            }
+            Item::File(path, mode, data) => {
+                header.set_mode(*mode);
+                header.set_size(data.len() as u64);
+                (path, data)
+            }
+            Item::Link(path, target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_mode(0o777);
+                header.set_link_name(target).expect("target");
+                (path, &[])
+            }
+            Item::Hard(path, target) => {
+                header.set_entry_type(tar::EntryType::Link);
+                header.set_link_name(target).expect("target");
+                (path, &[])
+            }
+            Item::Special(path, ty) => {
+                header.set_entry_type(*ty);
+                (path, &[])
+            }
+        };
+        // Past the builder's own opinion of paths.
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_cksum();
+        builder.append(&header, data).expect("append");
+    }
+    builder.into_inner().expect("tar")
+}
+
+/// Imports a tar as a layer.
+pub(crate) fn import(repo: &Repo, tar: &[u8]) -> Result<store::ImportedLayer, Error> {
+    let origin = LayerOrigin {
+        diff_id: Some(DiffId::of(tar)),
+        blob: Some((Digest::of(tar), tar.len() as u64)),
+    };
+    import_layer(repo, &mut &*tar, &origin, &LayerLimits::default())
+}
+
+/// An image of layers given as tars.
+pub(crate) fn image(repo: &Repo, tars: &[Vec<u8>]) -> Image {
+    let layers: Vec<_> = tars
+        .iter()
+        .map(|tar| import(repo, tar).expect("import").layer)
+        .collect();
+    let diff_ids: Vec<String> = layers
+        .iter()
+        .map(|layer| layer.diff_id.to_string())
+        .collect();
+    let rootfs = serde_json::json!({"type": "layers", "diff_ids": diff_ids});
+    let config = serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs});
+    let config = ImageConfig::parse(config.to_string().into_bytes()).expect("config");
+    commit(repo, "test", &manifest(&config, tars), &config, &layers)
+}
+
+/// The manifest of an image with these layers.
+pub(crate) fn manifest(config: &ImageConfig, tars: &[Vec<u8>]) -> Manifest {
+    let layer = |tar: &Vec<u8>| serde_json::json!({"mediaType": media::OCI_LAYER, "digest": Digest::of(tar), "size": tar.len()});
+    let layers: Vec<_> = tars.iter().map(layer).collect();
+    let config = serde_json::json!({"digest": config.id(), "size": config.raw.len()});
+    let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": layers});
+    match Document::parse(manifest.to_string().into_bytes(), "").expect("manifest") {
+        Document::Manifest(manifest) => manifest,
+        Document::Index(_) => panic!("it is a manifest"),
+    }
+}
+
+/// Commits an image under a literal name.
+pub(crate) fn commit(
+    repo: &Repo,
+    name: &str,
+    manifest: &Manifest,
+    config: &ImageConfig,
+    layers: &[Layer],
+) -> Image {
+    let name = ImageName::new(name).expect("name");
+    commit_image(repo, &name, None, manifest, config, layers).expect("commit")
+}
