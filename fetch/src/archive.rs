@@ -1,0 +1,231 @@
+//! A tar file that holds images, opened for random access.
+//!
+//! The file is read through once, for the place of each entry; after that an entry is read in place, from several
+//! threads at a time. Nothing is unpacked, so a path in the archive never becomes a path on disk. Links lead to another
+//! entry of the same archive or nowhere.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::limits::{ARCHIVE_ENTRIES_MAX, ARCHIVE_LINKS_MAX, ARCHIVE_PATH_BYTES_MAX};
+
+/// An archive and where its entries are.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    path: PathBuf,
+    file: File,
+    entries: HashMap<String, Entry>,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    File { offset: u64, size: u64 },
+    Link { target: String },
+}
+
+/// The bytes of one entry.
+#[derive(Debug)]
+pub(crate) struct EntryReader<'a> {
+    file: &'a File,
+    at: u64,
+    left: u64,
+}
+
+impl Archive {
+    /// Opens an archive and reads through it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        refuse_compressed(path, &file)?;
+        let entries = index(path, &file)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            entries,
+        })
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether there is such an entry.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Opens an entry; `None` when there is none of this name, or it leads nowhere.
+    pub(crate) fn entry(&self, name: &str) -> Option<(EntryReader<'_>, u64)> {
+        let (offset, size) = self.find(name)?;
+        Some((
+            EntryReader {
+                file: &self.file,
+                at: offset,
+                left: size,
+            },
+            size,
+        ))
+    }
+
+    fn find(&self, name: &str) -> Option<(u64, u64)> {
+        let mut name = normal(name)?;
+        for _ in 0..=ARCHIVE_LINKS_MAX {
+            match self.entries.get(&name)? {
+                Entry::File { offset, size } => return Some((*offset, *size)),
+                Entry::Link { target } => name = target.clone(),
+            }
+        }
+        None
+    }
+}
+
+impl Read for EntryReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = buffer
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let Some(buffer) = buffer.get_mut(..want).filter(|buffer| !buffer.is_empty()) else {
+            return Ok(0);
+        };
+        let count = self.file.read_at(buffer, self.at)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.at += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+fn refuse_compressed(path: &Path, file: &File) -> Result<()> {
+    let mut magic = [0; 4];
+    let count = file
+        .read_at(&mut magic, 0)
+        .map_err(Error::io("read", path))?;
+    match crate::decompress::Format::of(magic.get(..count).unwrap_or_default()) {
+        crate::decompress::Format::Tar => Ok(()),
+        format => Err(Error::unsupported("archive compressed with", format.name())),
+    }
+}
+
+fn index(path: &Path, file: &File) -> Result<HashMap<String, Entry>> {
+    let malformed =
+        |why: String| store::Error::malformed(format!("archive {}", path.display()), why);
+    let read = |error: io::Error| Error::Store(malformed(error.to_string()));
+    let mut entries = HashMap::new();
+    let mut archive = tar::Archive::new(file);
+    for entry in archive.entries_with_seek().map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let name = entry.path_bytes();
+        if name.len() > ARCHIVE_PATH_BYTES_MAX || entries.len() == ARCHIVE_ENTRIES_MAX {
+            let limit =
+                format!("{ARCHIVE_ENTRIES_MAX} entries, {ARCHIVE_PATH_BYTES_MAX} bytes of path");
+            return Err(Error::too_large(
+                format!("archive {}", path.display()),
+                limit,
+            ));
+        }
+        let Some(name) = std::str::from_utf8(&name).ok().and_then(normal) else {
+            continue;
+        };
+        let target = || String::from_utf8(entry.link_name_bytes()?.into_owned()).ok();
+        let found = match entry.header().entry_type() {
+            tar::EntryType::Regular | tar::EntryType::Continuous => Some(Entry::File {
+                offset: entry.raw_file_position(),
+                size: entry.size(),
+            }),
+            tar::EntryType::Link => target()
+                .as_deref()
+                .and_then(normal)
+                .map(|target| Entry::Link { target }),
+            tar::EntryType::Symlink => target()
+                .and_then(|target| beside(&name, &target))
+                .map(|target| Entry::Link { target }),
+            _ => None,
+        };
+        if let Some(found) = found {
+            entries.insert(name, found);
+        }
+    }
+    Ok(entries)
+}
+
+/// A path without `.` and empty components; `None` when it is absolute or leads out.
+fn normal(path: &str) -> Option<String> {
+    beside("", path)
+}
+
+/// The path that a symlink at `link` with `target` leads to.
+fn beside(link: &str, target: &str) -> Option<String> {
+    if target.starts_with('/') {
+        return None;
+    }
+    let mut components: Vec<&str> = link.split('/').collect();
+    components.pop();
+    for component in target.split('/') {
+        match component {
+            "" | "." => {}
+            ".." => drop(components.pop()?),
+            name => components.push(name),
+        }
+    }
+    (!components.is_empty()).then(|| components.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_inside() {
+        let table = [
+            ("", "./a//b", Some("a/b")),
+            ("x/layer.tar", "../y/layer.tar", Some("y/layer.tar")),
+            ("x", "../y", None),
+            ("x/y", "../../z", None),
+            ("", "/etc/passwd", None),
+            ("", ".", None),
+        ];
+        for (link, target, expected) in table {
+            assert_eq!(
+                beside(link, target).as_deref(),
+                expected,
+                "{link} -> {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn entries_and_links_are_found() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("a.tar");
+        let mut builder = tar::Builder::new(File::create(&path).expect("create"));
+        let mut header = tar::Header::new_ustar();
+        header.set_size(5);
+        builder
+            .append_data(&mut header, "./x/layer.tar", &b"hello"[..])
+            .expect("append");
+        let mut link = tar::Header::new_ustar();
+        link.set_entry_type(tar::EntryType::Symlink);
+        link.set_size(0);
+        builder
+            .append_link(&mut link, "y/layer.tar", "../x/layer.tar")
+            .expect("append");
+        builder
+            .append_link(&mut link, "loop", "loop")
+            .expect("append");
+        builder.finish().expect("finish");
+        let archive = Archive::open(&path).expect("open");
+        for name in ["x/layer.tar", "./y/layer.tar"] {
+            let (mut reader, size) = archive.entry(name).expect(name);
+            let mut text = String::new();
+            reader.read_to_string(&mut text).expect("read");
+            assert_eq!((text.as_str(), size), ("hello", 5));
+        }
+        assert!(!archive.has("loop") && !archive.has("absent") && !archive.has("../x/layer.tar"));
+    }
+}

@@ -1,0 +1,261 @@
+//! `docker-archive:`: what `docker save` writes.
+//!
+//! The archive has a config and layers as tar files, and no manifest that a registry would know. One is made up here
+//! the way containers/image does, as a docker schema 2 manifest whose layers are the plain tars: a layer's digest is
+//! its diff id, its size that of the tar. The manifest therefore depends on the image alone: an archive whose layers
+//! are compressed, or linked to each other as old versions of docker did, gives the same one. Measuring a compressed
+//! layer costs one pass over it.
+
+use std::io::{self, BufReader, Read};
+
+use serde::Deserialize;
+use serde_json::json;
+use store::Digest;
+use store::oci::{
+    CONFIG_BYTES_MAX, Descriptor, ImageConfig, LAYERS_MAX, MANIFEST_BYTES_MAX, media,
+};
+
+use crate::archive::Archive;
+use crate::decompress::{Decompress, Format};
+use crate::error::{Error, Result};
+use crate::event::Progress;
+use crate::limits::LAYER_BYTES_MAX;
+use crate::source::Pick;
+use crate::transport::{Root, Transport, read_limited};
+
+/// The table of contents.
+const CONTENTS: &str = "manifest.json";
+/// A docker layer that is not compressed.
+const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+
+/// One image of an opened archive.
+#[derive(Debug)]
+pub(crate) struct DockerArchive {
+    archive: Archive,
+    name: Option<String>,
+    config: Vec<u8>,
+    manifest: Vec<u8>,
+    /// The layers' digests and where they are, base first.
+    layers: Vec<(Digest, String)>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Vec<String>,
+}
+
+impl DockerArchive {
+    /// Whether this is such an archive; an OCI layout in a tar is not.
+    pub(crate) fn find(archive: &Archive) -> Result<bool> {
+        if archive.has(CONTENTS) {
+            return Ok(true);
+        }
+        if archive.has("index.json") {
+            return Ok(false);
+        }
+        if archive.has("repositories") {
+            return Err(Error::unsupported("archive of", "a docker before 1.10"));
+        }
+        Err(Error::NotFound {
+            what: CONTENTS.into(),
+            place: format!("archive {}", archive.path().display()),
+        })
+    }
+
+    /// Reads what describes the picked image.
+    pub(crate) fn open(archive: Archive, pick: &Pick) -> Result<Self> {
+        let raw = read(&archive, CONTENTS, MANIFEST_BYTES_MAX)?;
+        let items: Vec<Item> = serde_json::from_slice(&raw)
+            .map_err(|error| store::Error::malformed(CONTENTS, error.to_string()))?;
+        let item = find(&archive, &items, pick)?;
+        let name = match pick {
+            Pick::Named(name) => Some(name.clone()),
+            _ => item.repo_tags.iter().flatten().next().cloned(),
+        };
+        let config = read(&archive, &item.config, CONFIG_BYTES_MAX)?;
+        let diff_ids = ImageConfig::parse(config.clone())?.diff_ids;
+        if item.layers.len() != diff_ids.len() || item.layers.len() > LAYERS_MAX {
+            let why = format!(
+                "it lists {} layers, its config {}",
+                item.layers.len(),
+                diff_ids.len()
+            );
+            return Err(store::Error::malformed(CONTENTS, why).into());
+        }
+        let digests = diff_ids
+            .iter()
+            .map(|diff_id| Digest::new(*diff_id.as_bytes()));
+        let layers: Vec<(Digest, String)> = digests.zip(item.layers.iter().cloned()).collect();
+        let manifest = manifest(&archive, &config, &layers)?;
+        Ok(Self {
+            name,
+            config,
+            manifest,
+            layers,
+            archive,
+        })
+    }
+}
+
+fn find<'a>(archive: &Archive, items: &'a [Item], pick: &Pick) -> Result<&'a Item> {
+    let place = || format!("archive {}", archive.path().display());
+    let absent = |what: String| Error::NotFound {
+        what,
+        place: place(),
+    };
+    match pick {
+        Pick::Position(at) => items.get(*at).ok_or_else(|| absent(format!("image @{at}"))),
+        Pick::Named(name) => {
+            let canonical = |name: &str| name.parse::<store::Reference>().ok();
+            let wanted = canonical(name);
+            let fits = |tag: &String| tag == name || (wanted.is_some() && canonical(tag) == wanted);
+            let found = items
+                .iter()
+                .find(|item| item.repo_tags.iter().flatten().any(fits));
+            found.ok_or_else(|| absent(format!("image {name}")))
+        }
+        Pick::Only => match items {
+            [] => Err(absent("an image".into())),
+            [only] => Ok(only),
+            several => Err(Error::Ambiguous {
+                place: place(),
+                names: names(several),
+            }),
+        },
+    }
+}
+
+fn names(items: &[Item]) -> String {
+    let name = |(at, item): (usize, &Item)| {
+        let tag = item.repo_tags.iter().flatten().next();
+        tag.map_or_else(
+            || format!("@{at}"),
+            |tag| tag.chars().filter(|c| !c.is_control()).collect(),
+        )
+    };
+    items
+        .iter()
+        .enumerate()
+        .map(name)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn manifest(archive: &Archive, config: &[u8], layers: &[(Digest, String)]) -> Result<Vec<u8>> {
+    let layers = layers
+        .iter()
+        .map(|(digest, path)| {
+            Ok(json!({ "mediaType": LAYER, "size": tar_size(archive, path)?, "digest": digest.to_string() }))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let config = json!({
+        "mediaType": media::DOCKER_CONFIG, "size": config.len(), "digest": Digest::of(config).to_string(),
+    });
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": media::DOCKER_MANIFEST, "config": config, "layers": layers,
+    });
+    Ok(manifest.to_string().into_bytes())
+}
+
+fn tar_size(archive: &Archive, path: &str) -> Result<u64> {
+    let (entry, size) = entry(archive, path)?;
+    let broken = |source| store::Error::Read {
+        what: format!("layer {path}"),
+        source,
+    };
+    let tar = Decompress::new(BufReader::new(entry)).map_err(broken)?;
+    if tar.format() == Format::Tar {
+        return Ok(size);
+    }
+    let size = io::copy(&mut tar.take(LAYER_BYTES_MAX + 1), &mut io::sink()).map_err(broken)?;
+    match size > LAYER_BYTES_MAX {
+        true => Err(Error::too_large(
+            format!("layer {path}"),
+            format!("{LAYER_BYTES_MAX} bytes"),
+        )),
+        false => Ok(size),
+    }
+}
+
+fn entry<'a>(archive: &'a Archive, path: &str) -> Result<(crate::archive::EntryReader<'a>, u64)> {
+    archive.entry(path).ok_or_else(|| Error::NotFound {
+        what: path.chars().filter(|c| !c.is_control()).take(200).collect(),
+        place: format!("archive {}", archive.path().display()),
+    })
+}
+
+fn read(archive: &Archive, path: &str, limit: u64) -> Result<Vec<u8>> {
+    read_limited(entry(archive, path)?.0, limit, || path.to_owned()).map_err(|limited| {
+        limited.or(|source| {
+            store::Error::Read {
+                what: path.to_owned(),
+                source,
+            }
+            .into()
+        })
+    })
+}
+
+impl Transport for DockerArchive {
+    fn place(&self) -> String {
+        format!("archive {}", self.archive.path().display())
+    }
+
+    fn root(&self) -> Result<Root> {
+        let media_type = media::DOCKER_MANIFEST.to_owned();
+        Ok(Root {
+            raw: self.manifest.clone(),
+            media_type,
+            name: self.name.clone(),
+        })
+    }
+
+    fn manifest(&self, entry: &Descriptor) -> Result<Vec<u8>> {
+        Err(Error::NotFound {
+            what: format!("manifest {}", entry.digest),
+            place: self.place(),
+        })
+    }
+
+    fn blob<'a>(
+        &'a self,
+        blob: &Descriptor,
+        offset: u64,
+        _: Progress<'a>,
+    ) -> Result<Box<dyn Read + Send + 'a>> {
+        let what = format!("blob {}", blob.digest);
+        if blob.digest == Digest::of(&self.config) {
+            let rest = self
+                .config
+                .get(usize::try_from(offset).unwrap_or(usize::MAX)..)
+                .unwrap_or_default();
+            return Ok(Box::new(rest));
+        }
+        let layer = self
+            .layers
+            .iter()
+            .find(|(digest, _)| *digest == blob.digest);
+        let Some((_, path)) = layer else {
+            return Err(Error::NotFound {
+                what,
+                place: self.place(),
+            });
+        };
+        let broken = |source| store::Error::Read {
+            what: what.clone(),
+            source,
+        };
+        let mut tar =
+            Decompress::new(BufReader::new(entry(&self.archive, path)?.0)).map_err(broken)?;
+        io::copy(&mut tar.by_ref().take(offset), &mut io::sink()).map_err(broken)?;
+        Ok(Box::new(tar))
+    }
+
+    fn is_remote(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,108 @@
+//! One layer, from its source into the store, in one pass.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use store::oci::Descriptor;
+use store::{DiffId, ImportedLayer, LayerLimits, LayerOrigin, Repo};
+
+use crate::blob::LayerReader;
+use crate::error::{Error, Result};
+use crate::event::{Event, Progress};
+use crate::limits::PARTIAL_BYTES_MIN;
+use crate::partial::{Continued, Partial};
+use crate::transport::Transport;
+
+/// What the layers of one pull have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Fetch<'a> {
+    /// Where the layers go.
+    pub(crate) repo: &'a Repo,
+    /// Where they come from.
+    pub(crate) transport: &'a dyn Transport,
+    /// What they may hold.
+    pub(crate) limits: &'a LayerLimits,
+    /// Whom to tell.
+    pub(crate) progress: Progress<'a>,
+    /// Set when the pull has failed elsewhere.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+impl Fetch<'_> {
+    /// Fetches and stores one layer.
+    ///
+    /// When what an earlier pull left of it turns out to be wrong, the layer is fetched once more from its beginning.
+    pub(crate) fn layer(&self, blob: &Descriptor, diff_id: DiffId) -> Result<ImportedLayer> {
+        let Some(partial) = self.partial(blob)? else {
+            self.started(blob, 0);
+            let bytes = self.transport.blob(blob, 0, self.progress)?;
+            return self.import(blob, diff_id, bytes);
+        };
+        self.started(blob, partial.size());
+        let resumed = partial.size() > 0;
+        let result = self.import(
+            blob,
+            diff_id,
+            Continued::new(self.transport, blob, &partial, self.progress),
+        );
+        match &result {
+            Ok(_) => partial.remove()?,
+            Err(error) if is_wrong(error) => {
+                partial.remove()?;
+                if resumed {
+                    return self.layer(blob, diff_id);
+                }
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn partial(&self, blob: &Descriptor) -> Result<Option<Partial>> {
+        let path: &Path = self.repo.path();
+        match self.transport.is_remote() && blob.size > PARTIAL_BYTES_MIN {
+            true => Partial::open(path, blob),
+            false => Ok(None),
+        }
+    }
+
+    fn started(&self, blob: &Descriptor, resumed: u64) {
+        (self.progress)(Event::LayerStarted {
+            digest: blob.digest,
+            bytes: blob.size,
+            resumed,
+        });
+    }
+
+    fn import(
+        &self,
+        blob: &Descriptor,
+        diff_id: DiffId,
+        bytes: impl Read + Send,
+    ) -> Result<ImportedLayer> {
+        let mut tar = LayerReader::new(bytes, blob, self.progress, self.stop)?;
+        let origin = LayerOrigin {
+            diff_id: Some(diff_id),
+            blob: Some((blob.digest, blob.size)),
+        };
+        let imported = store::import_layer(self.repo, &mut tar, &origin, self.limits)
+            .map_err(Error::unwrapped)?;
+        let (new_objects, new_bytes) = (imported.written.objects, imported.written.bytes);
+        (self.progress)(Event::LayerDone {
+            digest: blob.digest,
+            new_objects,
+            new_bytes,
+        });
+        Ok(imported)
+    }
+}
+
+/// Whether an error says that the bytes themselves are wrong, and not just their way here.
+fn is_wrong(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Corrupt { .. }
+            | Error::Store(store::Error::Mismatch { .. } | store::Error::Malformed { .. })
+    )
+}

@@ -1,0 +1,106 @@
+//! What a pulled image is called: pure.
+//!
+//! An image of a registry, and any name that reads as one (`docker save` writes those), is kept under its canonical
+//! name with the familiar one as an alias. A bare word in a layout is kept as it is; `latest` is none, since nearly every
+//! layout says it. An image that its source has no name for is called after the file.
+
+use std::path::Path;
+
+use store::{ImageName, Reference};
+
+use crate::error::Result;
+use crate::source::Source;
+
+/// A name and its alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The name under which the image is kept.
+    pub name: ImageName,
+    /// The familiar spelling, where it differs.
+    pub alias: Option<ImageName>,
+}
+
+impl Names {
+    /// Names the image of `source` that is itself called `found` there.
+    pub fn of(source: &Source, found: Option<&str>) -> Result<Self> {
+        let path = match source {
+            Source::Registry(reference) => return Ok(Self::canonical(reference)),
+            Source::DockerArchive { path, .. }
+            | Source::OciArchive { path, .. }
+            | Source::OciLayout { path, .. } => path,
+        };
+        if let Some(found) = found.filter(|found| *found != "latest") {
+            let is_bare_word =
+                !found.contains([':', '/']) && !matches!(source, Source::DockerArchive { .. });
+            return match found.parse::<Reference>() {
+                Ok(reference) if !is_bare_word => Ok(Self::canonical(&reference)),
+                _ => Self::verbatim(found),
+            };
+        }
+        Self::verbatim(&file_name(path))
+    }
+
+    /// A name that was asked for.
+    pub fn verbatim(name: &str) -> Result<Self> {
+        Ok(Self {
+            name: ImageName::new(name)?,
+            alias: None,
+        })
+    }
+
+    fn canonical(reference: &Reference) -> Self {
+        let (name, familiar) = (reference.canonical(), reference.familiar());
+        let alias = (familiar != name).then_some(familiar);
+        Self { name, alias }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    let resolved = path.file_name().map(Path::new).unwrap_or(path);
+    resolved.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_named() {
+        let table = [
+            (
+                "redis",
+                None,
+                "docker.io/library/redis:latest",
+                Some("redis:latest"),
+            ),
+            ("localhost:5000/a:1", None, "localhost:5000/a:1", None),
+            ("oci:/srv/busybox", None, "busybox", None),
+            ("oci:/srv/busybox:latest", Some("latest"), "busybox", None),
+            ("oci:/srv/images:redis", Some("redis"), "redis", None),
+            (
+                "oci:/srv/images",
+                Some("redis:7"),
+                "docker.io/library/redis:7",
+                Some("redis:7"),
+            ),
+            (
+                "oci-archive:x.tar",
+                Some("Not A Reference"),
+                "Not A Reference",
+                None,
+            ),
+            (
+                "docker-archive:x.tar",
+                Some("redis"),
+                "docker.io/library/redis:latest",
+                Some("redis:latest"),
+            ),
+            ("docker-archive:d/x.tar", None, "x.tar", None),
+        ];
+        for (source, found, name, alias) in table {
+            let names = Names::of(&source.parse().expect(source), found).expect(source);
+            assert_eq!(names.name.as_str(), name);
+            assert_eq!(names.alias.as_ref().map(ImageName::as_str), alias);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! One registry over HTTP: requests that are authorized, redirected, retried and checked.
+//!
+//! Redirects are followed here and not by the HTTP client: `Authorization` goes only to the origin that asked for it
+//! (a blob store behind a signed URL refuses it, a stranger must not see it), and nothing leads from TLS to plain HTTP.
+//! Whether the registry is spoken to in plain HTTP is decided once, when the client is made: only where the user allows
+//! it or the registry is on the loopback, and only after TLS was tried.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use reqwest::blocking::Response;
+use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
+use store::Reference;
+
+use super::auth::Authorizer;
+use super::{Network, RegistryOptions, dns, tls};
+use crate::error::{Error, Result};
+use crate::event::{Event, Progress};
+use crate::limits::{
+    ATTEMPTS_MAX, BACKOFF, CONNECT_TIMEOUT, ERROR_BODY_BYTES_MAX, ERROR_DETAIL_CHARS_MAX,
+    READ_TIMEOUT, REDIRECTS_MAX, RETRY_AFTER_MAX,
+};
+
+/// A registry, and our standing with it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::blocking::Client,
+    base: Url,
+    host: String,
+    repository: String,
+    authorizer: Authorizer,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Request<'a> {
+    /// The thing, for messages, e.g. `layer sha256:…`.
+    pub(crate) what: &'a str,
+    /// The path below `/v2/<repository>/`.
+    pub(crate) path: String,
+    /// The media types that are understood.
+    pub(crate) accept: Option<&'a str>,
+    /// The first byte that is wanted.
+    pub(crate) offset: u64,
+}
+
+impl Client {
+    /// Prepares to talk to the registry of `reference`, and finds out whether it speaks TLS where that is open.
+    pub(crate) fn open(
+        reference: &Reference,
+        options: &RegistryOptions,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
+        let host = match reference.host.as_str() {
+            "docker.io" => "registry-1.docker.io",
+            host => host,
+        };
+        let loopback = is_loopback(host);
+        let base = parse_url(host, &format!("https://{host}/"))?;
+        let credentials = options.credentials_for(reference)?;
+        let mut client = Self {
+            http: http(options, loopback)?,
+            host: authority(&base),
+            base,
+            repository: reference.repository.clone(),
+            authorizer: Authorizer::new(credentials, &reference.repository),
+        };
+        if loopback || !options.tls_verify {
+            client.fall_back(progress)?;
+        }
+        Ok(client)
+    }
+
+    /// The host with its port.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The host without its port.
+    pub(crate) fn host_name(&self) -> Option<&str> {
+        self.base.host_str()
+    }
+
+    /// Whether the registry is spoken to in plain HTTP.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.base.scheme() == "http"
+    }
+
+    /// Sends a request until it is answered, and returns the answer if it is a success.
+    pub(crate) fn get(&self, request: &Request<'_>) -> Result<Response> {
+        let url = format!("v2/{}/{}", self.repository, request.path);
+        let url = self
+            .base
+            .join(&url)
+            .map_err(|_| self.protocol("its URL is malformed"))?;
+        let (mut pause, mut attempt) = (BACKOFF, 1);
+        loop {
+            let last = attempt == ATTEMPTS_MAX;
+            match self.authorized(&url, request) {
+                Ok(answer) if is_passing(answer.status()) && !last => {
+                    thread::sleep(retry_after(&answer).unwrap_or(pause));
+                }
+                Ok(answer) => return self.success(answer, request.what),
+                Err(Error::Unreachable { source, .. }) if source.is_passing() && !last => {
+                    thread::sleep(pause)
+                }
+                Err(error) => return Err(error),
+            }
+            attempt += 1;
+            pause *= 2;
+        }
+    }
+
+    /// Sends one request, and once more when the registry asked for authorization and got it.
+    fn authorized(&self, url: &Url, request: &Request<'_>) -> Result<Response> {
+        let used = self.authorizer.current();
+        let answer = self.follow(url, used.as_deref(), request)?;
+        if answer.status() != StatusCode::UNAUTHORIZED
+            || !self.authorizer.renew(self, &answer, used.as_deref())?
+        {
+            return Ok(answer);
+        }
+        self.follow(url, self.authorizer.current().as_deref(), request)
+    }
+
+    /// Sends one request and follows where it leads.
+    pub(crate) fn follow(
+        &self,
+        url: &Url,
+        authorization: Option<&str>,
+        request: &Request<'_>,
+    ) -> Result<Response> {
+        let mut at = url.clone();
+        for _ in 0..=REDIRECTS_MAX {
+            let same_origin = at.origin() == url.origin();
+            let answer = self.send(&at, authorization.filter(|_| same_origin), request)?;
+            if !answer.status().is_redirection() {
+                return Ok(answer);
+            }
+            let target = answer
+                .headers()
+                .get(LOCATION)
+                .and_then(|location| location.to_str().ok());
+            let Some(Ok(next)) = target.map(|target| at.join(target)) else {
+                return Err(self.protocol("a redirect leads nowhere"));
+            };
+            if next.scheme() != "https" && next.scheme() != at.scheme() {
+                return Err(self.protocol("a redirect leads away from TLS"));
+            }
+            at = next;
+        }
+        Err(self.protocol(&format!("it redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    fn send(
+        &self,
+        url: &Url,
+        authorization: Option<&str>,
+        request: &Request<'_>,
+    ) -> Result<Response> {
+        let mut builder = self.http.get(url.clone());
+        if let Some(accept) = request.accept {
+            builder = builder.header(ACCEPT, accept);
+        }
+        if request.offset > 0 {
+            builder = builder.header(RANGE, format!("bytes={}-", request.offset));
+        }
+        if let Some(value) = authorization {
+            builder = builder.header(AUTHORIZATION, value);
+        }
+        builder.send().map_err(|error| Error::Unreachable {
+            host: authority(url),
+            source: Network::of(&error),
+        })
+    }
+
+    /// Turns to plain HTTP when the registry answers TLS with something else.
+    fn fall_back(&mut self, progress: Progress<'_>) -> Result<()> {
+        let ping = Request {
+            what: "its version",
+            path: String::new(),
+            accept: None,
+            offset: 0,
+        };
+        let url = self
+            .base
+            .join("v2/")
+            .map_err(|_| self.protocol("its URL is malformed"))?;
+        match self.send(&url, None, &ping) {
+            Err(Error::Unreachable { source, .. }) if source.is_no_tls() => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(()),
+        }
+        self.base = parse_url(
+            &self.host,
+            &url.as_str()
+                .replacen("https:", "http:", 1)
+                .replace("/v2/", "/"),
+        )?;
+        self.host = authority(&self.base);
+        progress(Event::PlainHttp { host: &self.host });
+        Ok(())
+    }
+
+    /// The answer if it is a success, or the error that it stands for.
+    pub(crate) fn success(&self, answer: Response, what: &str) -> Result<Response> {
+        let host = authority(answer.url());
+        match answer.status() {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
+            StatusCode::NOT_FOUND => Err(Error::NotFound {
+                what: what.to_owned(),
+                place: format!("registry {}", self.host),
+            }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Unauthorized {
+                host,
+                what: self.repository.clone(),
+            }),
+            status => Err(Error::Http {
+                host,
+                status: status.as_u16(),
+                what: what.to_owned(),
+                detail: detail(answer),
+            }),
+        }
+    }
+
+    /// An answer that breaks a rule.
+    pub(crate) fn protocol(&self, why: &str) -> Error {
+        Error::Protocol {
+            host: self.host.clone(),
+            why: why.to_owned(),
+        }
+    }
+}
+
+fn http(options: &RegistryOptions, loopback: bool) -> Result<reqwest::blocking::Client> {
+    let setup = |error: reqwest::Error| Error::Setup {
+        what: "the HTTP client".into(),
+        source: error.into(),
+    };
+    let mut builder = reqwest::blocking::Client::builder()
+        .tls_backend_preconfigured(tls::config(options)?)
+        .dns_resolver(Arc::new(dns::Dns::default()))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .user_agent(options.user_agent.as_str())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(READ_TIMEOUT)
+        // the environment is the caller's to read
+        .no_proxy();
+    let proxies = [
+        (&options.proxies.http, false),
+        (&options.proxies.https, true),
+    ];
+    for (url, secure) in proxies.into_iter().filter(|_| !loopback) {
+        let Some(url) = url else { continue };
+        let proxy = if secure {
+            reqwest::Proxy::https(url)
+        } else {
+            reqwest::Proxy::http(url)
+        };
+        let except = reqwest::NoProxy::from_string(&options.proxies.except);
+        builder = builder.proxy(proxy.map_err(setup)?.no_proxy(except));
+    }
+    builder.build().map_err(setup)
+}
+
+fn parse_url(host: &str, url: &str) -> Result<Url> {
+    Url::parse(url).map_err(|error| {
+        store::Error::malformed(format!("registry {host}"), error.to_string()).into()
+    })
+}
+
+/// The host of a URL with its port.
+fn authority(url: &Url) -> String {
+    format!(
+        "{}:{}",
+        url.host_str().unwrap_or_default(),
+        url.port_or_known_default().unwrap_or_default()
+    )
+}
+
+/// Whether a host, with or without a port, is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name == "localhost"
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a status may be another one in a moment.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+fn retry_after(answer: &Response) -> Option<Duration> {
+    let seconds = answer
+        .headers()
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+/// The registry's own words: the first message of an error document, without control characters, cut to a line.
+fn detail(answer: Response) -> Option<String> {
+    let mut body = Vec::new();
+    answer
+        .take(ERROR_BODY_BYTES_MAX)
+        .read_to_end(&mut body)
+        .ok()?;
+    let body: serde_json::Value = serde_json::from_slice(&body).ok()?;
+    let message = body.get("errors")?.get(0)?.get("message")?.as_str()?;
+    let clean: String = message
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(ERROR_DETAIL_CHARS_MAX)
+        .collect();
+    (!clean.is_empty()).then_some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_told_from_the_world() {
+        for host in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1:1",
+            "127.9.9.9",
+            "[::1]:5000",
+            "[::1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "localhost.example",
+            "10.0.0.1:5000",
+            "[::2]:5000",
+            "example",
+            "127.0.0.1.example:1",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Where an image comes from, as a person writes it.
+//!
+//! Pure: text in, [`Source`] out, and back. What is printed can be read again and means the same. A path ends at its
+//! first `:`, as in containers/image; what follows picks one image of several, by name or as `@N`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use store::Reference;
+
+use crate::error::{Error, Result};
+
+/// A place that holds an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A repository of a registry.
+    Registry(Reference),
+    /// An OCI image layout in a directory.
+    OciLayout {
+        /// The directory.
+        path: PathBuf,
+        /// Which of its images.
+        pick: Pick,
+    },
+    /// An OCI image layout in a tar file.
+    OciArchive {
+        /// The file.
+        path: PathBuf,
+        /// Which of its images.
+        pick: Pick,
+    },
+    /// A tar file as `docker save` writes it.
+    DockerArchive {
+        /// The file.
+        path: PathBuf,
+        /// Which of its images.
+        pick: Pick,
+    },
+}
+
+/// Which image of a layout or archive is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pick {
+    /// The only one there is.
+    Only,
+    /// The one of this name.
+    Named(String),
+    /// The one at this position, from 0.
+    Position(usize),
+}
+
+impl Source {
+    /// Whether `text` names its transport, so that it can only be a source and never the name of a stored image.
+    pub fn is_explicit(text: &str) -> bool {
+        text.starts_with("docker://") || transport(text).is_some()
+    }
+}
+
+/// The transports that are known by name and not built.
+const ABSENT: [&str; 6] = [
+    "dir",
+    "docker-daemon",
+    "containers-storage",
+    "ostree",
+    "rootfs-tar",
+    "sif",
+];
+
+/// Splits `text` at its transport, if it starts with one that takes a path.
+fn transport(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_once(':')?;
+    (["oci", "oci-archive", "docker-archive"].contains(&name) || ABSENT.contains(&name))
+        .then_some((name, rest))
+}
+
+impl FromStr for Source {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = |why: &str| Error::BadSource {
+            given: text.to_owned(),
+            why: why.to_owned(),
+        };
+        if let Some((name, rest)) = transport(text) {
+            if ABSENT.contains(&name) {
+                return Err(Error::unsupported("transport", name));
+            }
+            let (path, pick) = split_pick(rest).map_err(bad)?;
+            return Ok(match name {
+                "oci" => Self::OciLayout { path, pick },
+                "oci-archive" => Self::OciArchive { path, pick },
+                _ => Self::DockerArchive { path, pick },
+            });
+        }
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Err(bad("a registry is named without http:// or https://"));
+        }
+        Ok(Self::Registry(
+            text.strip_prefix("docker://")
+                .unwrap_or(text)
+                .parse::<Reference>()?,
+        ))
+    }
+}
+
+fn split_pick(rest: &str) -> Result<(PathBuf, Pick), &'static str> {
+    let (path, name) = rest
+        .split_once(':')
+        .map_or((rest, None), |(path, name)| (path, Some(name)));
+    if path.is_empty() {
+        return Err("it has no path");
+    }
+    let pick = match name {
+        None => Pick::Only,
+        Some("") => return Err("nothing follows the last colon"),
+        Some(name) => match name.strip_prefix('@') {
+            Some(number) => {
+                Pick::Position(number.parse().map_err(|_| "@ is followed by a number")?)
+            }
+            None => Pick::Named(name.to_owned()),
+        },
+    };
+    Ok((PathBuf::from(path), pick))
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (transport, path, pick) = match self {
+            Self::Registry(reference) => return write!(f, "docker://{reference}"),
+            Self::OciLayout { path, pick } => ("oci", path, pick),
+            Self::OciArchive { path, pick } => ("oci-archive", path, pick),
+            Self::DockerArchive { path, pick } => ("docker-archive", path, pick),
+        };
+        write!(f, "{transport}:{}{pick}", path.display())
+    }
+}
+
+impl fmt::Display for Pick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => Ok(()),
+            Self::Named(name) => write!(f, ":{name}"),
+            Self::Position(number) => write!(f, ":@{number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_round_trip() {
+        let table = [
+            ("redis", "docker://docker.io/library/redis:latest"),
+            (
+                "docker://localhost:5000/a/b:v1",
+                "docker://localhost:5000/a/b:v1",
+            ),
+            ("oci:/srv/images", "oci:/srv/images"),
+            ("oci:images:redis:7", "oci:images:redis:7"),
+            ("oci-archive:a.tar:@2", "oci-archive:a.tar:@2"),
+            (
+                "docker-archive:a.tar:busybox:latest",
+                "docker-archive:a.tar:busybox:latest",
+            ),
+        ];
+        for (text, printed) in table {
+            let source: Source = text.parse().expect(text);
+            assert_eq!(source.to_string(), printed);
+            assert_eq!(printed.parse::<Source>().expect(printed), source);
+        }
+    }
+
+    #[test]
+    fn picks_are_told_apart() {
+        let pick = |text: &str| match text.parse::<Source>().expect(text) {
+            Source::OciLayout { pick, .. } => pick,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(pick("oci:d"), Pick::Only);
+        assert_eq!(pick("oci:d:a:b"), Pick::Named("a:b".into()));
+        assert_eq!(pick("oci:d:@3"), Pick::Position(3));
+    }
+
+    #[test]
+    fn what_is_no_source_is_refused() {
+        let table = [
+            ("oci:", "cannot understand source \"oci:\": it has no path"),
+            (
+                "oci:d:",
+                "cannot understand source \"oci:d:\": nothing follows the last colon",
+            ),
+            (
+                "oci:d:@x",
+                "cannot understand source \"oci:d:@x\": @ is followed by a number",
+            ),
+            (
+                "https://a/b",
+                "cannot understand source \"https://a/b\": a registry is named without http:// or https://",
+            ),
+            ("dir:/x", "cannot use transport dir: not supported"),
+        ];
+        for (text, error) in table {
+            assert_eq!(text.parse::<Source>().expect_err(text).to_string(), error);
+        }
+    }
+}
