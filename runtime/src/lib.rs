@@ -1,0 +1,72 @@
+//! Containers of berth: created from an image of the store, run without root by libcontainer in this very binary.
+//!
+//! # Model
+//!
+//! A [`Container`] is a directory: a record of what it is, an overlay's upper and work directory, and its supervisor's
+//! notes of what became of it. Its lower layer is the checkout that all containers of the image share and none can change.
+//!
+//! ```text
+//! create ─► record.json                                      any process, any number of threads
+//! run    ─► exec __supervise ─► user namespace, id maps      one process, one thread, same pid
+//!                            ─► exec __inside (sealed copy) ─► overlay, config.json ─► libcontainer ─► relay ─► exit code
+//! remove ─► upper, work, volumes of its own ─► record ─► pin
+//! ```
+//!
+//! # Invariants
+//!
+//! - The process that enters libcontainer has one thread, an absolute cgroup path and HOME set; asserted.
+//! - No container can write to the store: its root is an overlay, and volumes that reach the store are read-only there.
+//! - Paths inside a container are resolved inside its root, by the kernel.
+//! - A pid on disk counts only with its start time and boot id.
+//! - The library reads no environment, home, terminal name or clock, and prints nothing. (A supervisor is its own process:
+//!   it reads and writes the stdio it was given.)
+
+mod caps;
+mod cgroup;
+mod container;
+mod copyup;
+mod create;
+mod doctor;
+mod document;
+mod engine;
+mod error;
+mod etc;
+mod ids;
+mod inroot;
+mod naming;
+mod options;
+mod overlay;
+mod plan;
+mod probe;
+mod proc;
+mod process;
+mod protect;
+mod record;
+mod relay;
+mod remove;
+mod seal;
+mod seccomp;
+mod spec;
+mod start;
+mod subid;
+mod supervise;
+#[allow(unsafe_code)]
+mod sys;
+mod terminal;
+mod ulimit;
+mod user;
+mod userns;
+mod volume;
+mod wires;
+
+pub use container::{Container, Containers};
+pub use create::create;
+pub use doctor::{Check, DoctorOptions, Outcome, doctor};
+pub use error::{Error, Result};
+pub use ids::{IdHelpers, Ids};
+pub use options::{CreateOptions, Network, SeccompChoice, Settings};
+pub use record::{Record, State};
+pub use remove::RemoveOptions;
+pub use start::{StartOptions, dispatch};
+pub use ulimit::Ulimit;
+pub use volume::{Tmpfs, Volume, VolumeSource};

@@ -1,0 +1,227 @@
+//! From a record and a mounted root to everything that libcontainer and the executor need.
+//!
+//! This is where image, settings and host meet: the user is looked up in the image, the working directory is made, volumes
+//! are filled, and the result is one document and a few facts. All of the container's own files are touched through
+//! [`InRoot`].
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::inroot::InRoot;
+use crate::options::Network;
+use crate::protect::{Bind, protect};
+use crate::record::Record;
+use crate::spec::{self, SpecInput};
+use crate::user::{self, User};
+use crate::{caps, copyup, etc, process, seccomp};
+
+/// The largest passwd or group file that is read.
+const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
+
+/// What a plan is made from.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) bundle: &'a Path,
+    pub(crate) rootfs: &'a Path,
+    pub(crate) cgroup_view: &'a Path,
+    pub(crate) protected: Vec<PathBuf>,
+    pub(crate) run_dir: &'a Path,
+}
+
+/// What comes out.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    /// `config.json`.
+    pub(crate) spec: Value,
+    /// The program, for messages.
+    pub(crate) program: String,
+    /// The filter that the executor loads.
+    pub(crate) filter: Option<Vec<u8>>,
+    /// The user that the executor becomes.
+    pub(crate) become_user: Option<(u32, u32)>,
+}
+
+/// Prepares the root and makes the plan.
+pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
+    let record = plan.record;
+    let (config, settings) = (&record.config, &record.settings);
+    let root = InRoot::open(plan.rootfs)?;
+    let wanted = find_user(&root, process::wanted_user(config, settings))?;
+    let (user, become_user) = place_user(record, &wanted)?;
+    for mount in record.mounts.iter().filter(|mount| mount.managed) {
+        copyup::copy_up(&root, &mount.destination, &mount.source)?;
+    }
+    let workdir = process::workdir(config, settings);
+    make_workdir(&root, record, &workdir)?;
+    let hostname = hostname(record);
+    let binds = binds(plan, &hostname)?;
+    // Where an image has a link into nothing, a file cannot be mounted until there is one.
+    for (_, destination, _) in binds.iter().filter(|(source, ..)| source.is_file()) {
+        root.make_file(destination)?;
+    }
+    let caps = caps::select(&settings.cap_add, &settings.cap_drop)?;
+    // The executor can load a filter when nothing can be gained any more, or where it is root of a namespace of its own.
+    let by_executor = settings.no_new_privileges || become_user.is_some();
+    let args = process::args(config, settings)?;
+    let input = SpecInput {
+        id: &record.id,
+        settings,
+        env: process::env(config, settings, &hostname, &wanted.home),
+        workdir,
+        user: &user,
+        hostname: &hostname,
+        rootfs: plan.rootfs,
+        binds,
+        cgroup_view: plan.cgroup_view,
+        masked: thermal_paths(),
+        has_tty_group: record.maps.has_gid(5),
+        seccomp: if by_executor {
+            None
+        } else {
+            seccomp::document(&settings.seccomp, &caps)?
+        },
+        caps: caps.clone(),
+        args: args.clone(),
+    };
+    let filter = if by_executor {
+        seccomp::filter(&settings.seccomp, &caps, plan.run_dir)?
+    } else {
+        None
+    };
+    Ok(Planned {
+        spec: spec::build(&input),
+        program: args.into_iter().next().unwrap_or_default(),
+        filter,
+        become_user,
+    })
+}
+
+fn find_user(root: &InRoot, wanted: &str) -> Result<User> {
+    let read = |path| {
+        Ok::<_, Error>(
+            root.read_text(path, ACCOUNTS_BYTES_MAX)?
+                .unwrap_or_default(),
+        )
+    };
+    user::lookup(wanted, &read("/etc/passwd")?, &read("/etc/group")?)
+}
+
+/// The user that libcontainer is told and the one that the executor becomes. With one id only root exists, and any other
+/// user is made of it at the last moment; supplementary groups do not exist then.
+fn place_user(record: &Record, wanted: &User) -> Result<(User, Option<(u32, u32)>)> {
+    if record.maps.is_single() {
+        let root = User {
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+            home: wanted.home.clone(),
+        };
+        return Ok((
+            root,
+            (wanted.uid != 0 || wanted.gid != 0).then_some((wanted.uid, wanted.gid)),
+        ));
+    }
+    let outside = |what: &str, id: u32| Error::Image {
+        why: format!("{what} {id} is outside the range of ids of this container"),
+    };
+    if !record.maps.has_uid(wanted.uid) {
+        return Err(outside("user", wanted.uid));
+    }
+    if !record.maps.has_gid(wanted.gid) {
+        return Err(outside("group", wanted.gid));
+    }
+    let groups = wanted
+        .groups
+        .iter()
+        .copied()
+        .filter(|gid| record.maps.has_gid(*gid))
+        .collect();
+    Ok((
+        User {
+            groups,
+            ..wanted.clone()
+        },
+        None,
+    ))
+}
+
+/// Makes the working directory: in the volume that covers it, else in the root.
+fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
+    let covering = record
+        .mounts
+        .iter()
+        .rev()
+        .find(|mount| workdir.starts_with(&mount.destination));
+    match covering {
+        Some(mount) if mount.read_only || !mount.source.is_dir() => Ok(()),
+        Some(mount) => {
+            let below = workdir.strip_prefix(&mount.destination).unwrap_or(workdir);
+            InRoot::open(&mount.source)?
+                .make_dir(&Path::new("/").join(below))
+                .map(drop)
+        }
+        None if root
+            .kind(workdir)
+            .is_some_and(|kind| kind != FileType::Directory) =>
+        {
+            Err(Error::Image {
+                why: format!(
+                    "its working directory {} is not a directory",
+                    workdir.display()
+                ),
+            })
+        }
+        None => root.make_dir(workdir).map(drop),
+    }
+}
+
+/// The name inside: the one asked for; the host's where its network is seen; else the start of the id.
+fn hostname(record: &Record) -> String {
+    match (&record.settings.hostname, record.settings.network) {
+        (Some(name), _) => name.clone(),
+        (None, Network::Host) => rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        (None, Network::None) => record.id.chars().take(12).collect(),
+    }
+}
+
+fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
+    let record = plan.record;
+    let volumes = record.mounts.iter().map(|mount| {
+        (
+            mount.source.clone(),
+            mount.destination.clone(),
+            mount.read_only,
+        )
+    });
+    let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, record.settings.network)?
+        .into_iter()
+        .map(|(source, destination)| (source, PathBuf::from(destination), false))
+        .filter(|(_, destination, _)| {
+            record
+                .mounts
+                .iter()
+                .all(|mount| mount.destination != *destination)
+        })
+        .collect();
+    binds.extend(protect(volumes.collect(), &plan.protected));
+    Ok(binds)
+}
+
+/// Per-processor throttle counters, which tell containers about their neighbours.
+fn thermal_paths() -> Vec<String> {
+    let cpus = std::fs::read_dir("/sys/devices/system/cpu")
+        .into_iter()
+        .flatten()
+        .flatten();
+    cpus.map(|cpu| cpu.path().join("thermal_throttle"))
+        .filter(|path| path.is_dir())
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect()
+}

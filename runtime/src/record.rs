@@ -1,0 +1,131 @@
+//! What berth remembers of a container.
+//!
+//! Model: `record.json` is written once, when the container is created, and says what it is. `state.json` is written by
+//! its supervisor alone and says what became of it. Neither is believed where the kernel knows better: a recorded process
+//! counts only while that very process runs ([`ProcessId::alive`]), so no crash and no reboot leaves a container
+//! "running".
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use store::Digest;
+use store::oci::ContainerConfig;
+
+use crate::document;
+use crate::error::{Error, Result};
+use crate::ids::IdMaps;
+use crate::options::Settings;
+use crate::proc::ProcessId;
+
+/// The name of the record in a container's directory.
+pub(crate) const RECORD: &str = "record.json";
+/// The name of the state in a container's directory.
+pub(crate) const STATE: &str = "state.json";
+
+/// What a container is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// 64 hex digits.
+    pub id: String,
+    /// Its name, unique among containers.
+    pub name: String,
+    /// The image's name.
+    pub image: String,
+    /// The image's id.
+    pub image_id: Digest,
+    /// When it was created, in seconds since 1970.
+    pub created: u64,
+    /// What the caller asked for.
+    pub settings: Settings,
+    /// What the image asks for.
+    pub config: ContainerConfig,
+    pub(crate) lower: PathBuf,
+    pub(crate) maps: IdMaps,
+    pub(crate) mounts: Vec<VolumeMount>,
+}
+
+/// A volume with its place on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VolumeMount {
+    pub(crate) source: PathBuf,
+    pub(crate) destination: PathBuf,
+    pub(crate) read_only: bool,
+    /// Whether it belongs to the container alone and goes with it.
+    pub(crate) anonymous: bool,
+    /// Whether it lies in the store's volumes, and so starts with what the image has in its place.
+    pub(crate) managed: bool,
+}
+
+/// What became of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum State {
+    /// It never ran.
+    Created,
+    /// It runs.
+    Running {
+        /// The host's pid of its first process; 0 while it is being set up.
+        pid: i32,
+    },
+    /// It ran and ended.
+    Exited {
+        /// Its exit code; `None` when whoever watched it was killed.
+        code: Option<i32>,
+        /// When, in seconds since 1970.
+        at: Option<u64>,
+    },
+}
+
+impl State {
+    /// One word for messages.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running { .. } => "running",
+            Self::Exited { .. } => "exited",
+        }
+    }
+}
+
+/// The supervisor's notes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Notes {
+    pub(crate) supervisor: Option<ProcessId>,
+    pub(crate) init: Option<ProcessId>,
+    pub(crate) exit_code: Option<i32>,
+}
+
+impl Notes {
+    /// Reads the notes in a container's directory.
+    pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
+        document::read_optional(&dir.join(STATE))
+    }
+
+    /// Writes the notes into a container's directory.
+    pub(crate) fn write(&self, dir: &Path) -> Result<()> {
+        document::write(&dir.join(STATE), self)
+    }
+}
+
+/// The state of the container in `dir`, checked against the kernel.
+pub(crate) fn state(dir: &Path) -> Result<State> {
+    let Some(notes) = Notes::read(dir)? else {
+        return Ok(State::Created);
+    };
+    if let Some(init) = notes.init.as_ref().filter(|init| init.alive()) {
+        return Ok(State::Running { pid: init.pid });
+    }
+    if notes.exit_code.is_none() && notes.supervisor.as_ref().is_some_and(ProcessId::alive) {
+        return Ok(State::Running { pid: 0 });
+    }
+    let path = dir.join(STATE);
+    let metadata = std::fs::metadata(&path).map_err(Error::io("read", &path))?;
+    let at = metadata
+        .modified()
+        .ok()
+        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    Ok(State::Exited {
+        code: notes.exit_code,
+        at: at.map(|at| at.as_secs()),
+    })
+}

@@ -1,0 +1,70 @@
+//! Keeps the container away from berth's own binary (CVE-2019-5736).
+//!
+//! The first process of a container is berth until it executes the image's program, and `/proc/PID/exe` names berth's file
+//! for that long; a container that opens it for writing in time would own the host's next berth. So the copy that enters
+//! the container runs from a place that cannot be written: a detached read-only clone of the mount it lies on, which
+//! costs two system calls, or, where that is not possible, a sealed copy in memory.
+
+use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::fs::{CWD, MemfdFlags, SealFlags};
+use rustix::mount::OpenTreeFlags;
+
+use crate::error::{Error, Result};
+use crate::sys;
+
+const SELF: &str = "/proc/self/exe";
+
+/// Executes this binary again from a sealed copy with `args`. Returns only on failure. To be called inside a mount
+/// namespace of our own.
+pub(crate) fn exec_sealed(args: &[&OsStr]) -> Result<Infallible> {
+    let copy = match read_only_clone() {
+        Some(copy) => copy,
+        None => sealed_memfd()?,
+    };
+    sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
+    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+    let source = Command::new(&path).arg0("berth").args(args).exec();
+    Err(Error::Io {
+        op: "execute",
+        path: path.into(),
+        source,
+    })
+}
+
+/// The binary in a read-only clone of its mount, or `None` where the kernel cannot or the file has moved.
+fn read_only_clone() -> Option<OwnedFd> {
+    let path = std::fs::read_link(SELF).ok()?;
+    // Through the link itself it would be the old namespace's mount, which cannot be cloned from here.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let clone = rustix::mount::open_tree(CWD, &path, flags).ok()?;
+    let wanted = rustix::fs::stat(SELF).ok()?;
+    let found = rustix::fs::fstat(&clone).ok()?;
+    if (wanted.st_dev, wanted.st_ino) != (found.st_dev, found.st_ino) {
+        return None;
+    }
+    sys::set_mount_read_only(&clone).ok()?;
+    Some(clone)
+}
+
+/// A copy of the binary in memory that nobody can change any more.
+fn sealed_memfd() -> Result<OwnedFd> {
+    let memory =
+        rustix::fs::memfd_create(c"berth", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+            .map_err(Error::os("make a memory file"))?;
+    let mut binary = File::open(SELF).map_err(Error::io("open", Path::new(SELF)))?;
+    let mut target = File::from(memory);
+    std::io::copy(&mut binary, &mut target).map_err(Error::io("copy", Path::new(SELF)))?;
+    rustix::fs::fcntl_add_seals(
+        &target,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )
+    .map_err(Error::os("seal a memory file"))?;
+    Ok(target.into())
+}

@@ -1,0 +1,311 @@
+//! A container as the runtime specification writes it: `config.json`. Pure.
+//!
+//! The document describes a container that starts inside our own user, mount and cgroup namespace, so it names no user
+//! namespace, and its root is a mounted overlay. Masked and read-only paths, capabilities and mounts are podman's.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::cgroup;
+use crate::options::{Network, Settings};
+use crate::ulimit::Ulimit;
+use crate::user::User;
+
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+];
+const READ_ONLY: [&str; 6] = [
+    "/proc/asound",
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// Everything that the document depends on.
+#[derive(Debug)]
+pub(crate) struct SpecInput<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) settings: &'a Settings,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<String>,
+    pub(crate) workdir: PathBuf,
+    pub(crate) user: &'a User,
+    pub(crate) caps: Vec<&'static str>,
+    pub(crate) hostname: &'a str,
+    /// The mounted root.
+    pub(crate) rootfs: &'a Path,
+    /// Bind mounts: source, destination, read-only; outer before inner.
+    pub(crate) binds: Vec<(PathBuf, PathBuf, bool)>,
+    /// The cgroup2 tree that the container may see.
+    pub(crate) cgroup_view: &'a Path,
+    /// Paths that exist on this host only and are masked too.
+    pub(crate) masked: Vec<String>,
+    /// Whether group 5, terminals' usual one, exists inside.
+    pub(crate) has_tty_group: bool,
+    /// The filter of system calls, where libcontainer is to load it and not our executor.
+    pub(crate) seccomp: Option<Value>,
+}
+
+/// Builds the document.
+pub(crate) fn build(input: &SpecInput<'_>) -> Value {
+    let settings = input.settings;
+    let root = input.user.uid == 0;
+    // A user other than root starts with none; the bounding set is what set-uid programs could reach.
+    let held: &[&str] = if root { &input.caps } else { &[] };
+    let mut process = json!({
+        "terminal": settings.terminal,
+        "user": {"uid": input.user.uid, "gid": input.user.gid, "additionalGids": input.user.groups, "umask": 0o022},
+        "args": input.args,
+        "env": input.env,
+        "cwd": input.workdir,
+        "capabilities": {
+            "bounding": input.caps, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
+        },
+        "rlimits": settings.ulimits.iter().map(rlimit).collect::<Vec<_>>(),
+    });
+    // The key must be absent when it is off: an explicit false makes libcontainer load seccomp too late.
+    if settings.no_new_privileges {
+        process["noNewPrivileges"] = json!(true);
+    }
+    let mut spec = json!({
+        "ociVersion": "1.0.2",
+        "root": {"path": input.rootfs, "readonly": settings.read_only},
+        "hostname": input.hostname,
+        "process": process,
+        "mounts": mounts(input),
+        "linux": {
+            "cgroupsPath": cgroup::path(input.id),
+            "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}],
+            "maskedPaths": MASKED.iter().map(|path| (*path).to_owned()).chain(input.masked.iter().cloned()).collect::<Vec<_>>(),
+            "readonlyPaths": READ_ONLY,
+            "rootfsPropagation": "private",
+        },
+    });
+    if let Some(seccomp) = &input.seccomp {
+        spec["linux"]["seccomp"] = seccomp.clone();
+    }
+    spec
+}
+
+fn rlimit(limit: &Ulimit) -> Value {
+    json!({"type": limit.kind, "soft": limit.soft, "hard": limit.hard})
+}
+
+fn mount(kind: &str, destination: &str, options: &[&str]) -> Value {
+    json!({"type": kind, "source": kind, "destination": destination, "options": options})
+}
+
+fn bind(source: &Path, destination: &Path, options: &[&str]) -> Value {
+    json!({"type": "bind", "source": source, "destination": destination, "options": options})
+}
+
+fn mounts(input: &SpecInput<'_>) -> Vec<Value> {
+    let mut devpts = vec![
+        "nosuid",
+        "noexec",
+        "newinstance",
+        "ptmxmode=0666",
+        "mode=0620",
+    ];
+    if input.has_tty_group {
+        devpts.push("gid=5");
+    }
+    let shm = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];
+    let mut mounts = vec![
+        mount("proc", "/proc", &["nosuid", "noexec", "nodev"]),
+        mount(
+            "tmpfs",
+            "/dev",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        mount("devpts", "/dev/pts", &devpts),
+        mount("mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("tmpfs", "/dev/shm", &shm),
+    ];
+    mounts.push(match input.settings.network {
+        // Without a network namespace of our own the kernel gives us no sysfs; the host's is shown, all of it read-only.
+        Network::Host => bind(
+            Path::new("/sys"),
+            Path::new("/sys"),
+            &["rbind", "nosuid", "noexec", "nodev", "rro"],
+        ),
+        Network::None => mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"]),
+    });
+    let cgroup_options = ["bind", "nosuid", "noexec", "nodev", "ro"];
+    mounts.push(bind(
+        input.cgroup_view,
+        Path::new("/sys/fs/cgroup"),
+        &cgroup_options,
+    ));
+    mounts.extend(memory_mounts(input));
+    for (source, destination, read_only) in &input.binds {
+        let options: &[&str] = if *read_only {
+            &["rbind", "nosuid", "nodev", "rro"]
+        } else {
+            &["rbind", "nosuid", "nodev"]
+        };
+        mounts.push(bind(source, destination, options));
+    }
+    mounts
+}
+
+/// The tmpfs that were asked for, and those that a read-only root needs.
+fn memory_mounts(input: &SpecInput<'_>) -> Vec<Value> {
+    let mut mounts = Vec::new();
+    let taken: Vec<&Path> = input
+        .binds
+        .iter()
+        .map(|(_, destination, _)| destination.as_path())
+        .chain(
+            input
+                .settings
+                .tmpfs
+                .iter()
+                .map(|tmpfs| tmpfs.destination.as_path()),
+        )
+        .collect();
+    if input.settings.read_only {
+        for path in ["/run", "/tmp", "/var/tmp"]
+            .into_iter()
+            .filter(|path| !taken.contains(&Path::new(path)))
+        {
+            mounts.push(mount("tmpfs", path, &["nosuid", "nodev", "mode=1777"]));
+        }
+    }
+    for tmpfs in &input.settings.tmpfs {
+        let mut options = vec!["nosuid", "nodev", "noexec"];
+        options.extend(tmpfs.options.iter().map(String::as_str));
+        mounts.push(json!({
+            "type": "tmpfs", "source": "tmpfs", "destination": tmpfs.destination, "options": options,
+        }));
+    }
+    mounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::SeccompChoice;
+
+    fn settings() -> Settings {
+        Settings {
+            command: Vec::new(),
+            entrypoint: None,
+            env: Vec::new(),
+            user: None,
+            workdir: None,
+            hostname: None,
+            interactive: false,
+            terminal: false,
+            read_only: false,
+            remove: false,
+            network: Network::Host,
+            volumes: Vec::new(),
+            tmpfs: Vec::new(),
+            cap_add: Vec::new(),
+            cap_drop: Vec::new(),
+            no_new_privileges: true,
+            seccomp: SeccompChoice::Default,
+            labels: std::collections::BTreeMap::new(),
+            ulimits: Vec::new(),
+        }
+    }
+
+    fn spec(settings: &Settings, uid: u32) -> Value {
+        let user = User {
+            uid,
+            gid: 0,
+            groups: Vec::new(),
+            home: "/".into(),
+        };
+        build(&SpecInput {
+            id: "ab",
+            settings,
+            args: vec!["true".into()],
+            env: vec!["PATH=/bin".into(), "HOME=/".into()],
+            workdir: "/".into(),
+            user: &user,
+            caps: crate::caps::DEFAULT.to_vec(),
+            hostname: "h",
+            rootfs: Path::new("/b/rootfs"),
+            binds: vec![("/src".into(), "/tmp".into(), true)],
+            cgroup_view: Path::new("/b/cgroup"),
+            masked: Vec::new(),
+            has_tty_group: false,
+            seccomp: None,
+        })
+    }
+
+    #[test]
+    fn the_cgroup_path_is_absolute_and_no_user_namespace_is_named() {
+        let spec = spec(&settings(), 0);
+        assert_eq!(spec["linux"]["cgroupsPath"], "/berth-ab");
+        assert!(!spec["linux"]["namespaces"].to_string().contains("user"));
+        assert_eq!(spec["process"]["capabilities"]["inheritable"], json!([]));
+        assert_eq!(
+            spec["process"]["capabilities"]["effective"]
+                .as_array()
+                .map(Vec::len),
+            Some(11)
+        );
+    }
+
+    #[test]
+    fn others_than_root_hold_no_capability() {
+        let spec = spec(&settings(), 5);
+        assert_eq!(spec["process"]["capabilities"]["effective"], json!([]));
+        assert_eq!(
+            spec["process"]["capabilities"]["bounding"]
+                .as_array()
+                .map(Vec::len),
+            Some(11)
+        );
+    }
+
+    #[test]
+    fn no_new_privileges_is_absent_when_off() {
+        let off = Settings {
+            no_new_privileges: false,
+            ..settings()
+        };
+        assert_eq!(spec(&off, 0)["process"].get("noNewPrivileges"), None);
+        assert_eq!(spec(&settings(), 0)["process"]["noNewPrivileges"], true);
+    }
+
+    #[test]
+    fn a_read_only_root_has_room_for_what_every_program_writes() {
+        let spec = spec(
+            &Settings {
+                read_only: true,
+                ..settings()
+            },
+            0,
+        );
+        let mounts = spec["mounts"].as_array().expect("a list");
+        let kind = |at: &str| {
+            mounts
+                .iter()
+                .filter(|m| m["destination"] == at)
+                .map(|m| m["type"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (kind("/run"), kind("/tmp")),
+            (vec![json!("tmpfs")], vec![json!("bind")])
+        );
+    }
+}

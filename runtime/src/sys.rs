@@ -1,0 +1,177 @@
+//! The crate's only `unsafe`: system calls that no safe crate wraps. Each function does one call, checks its result and
+//! gives it a safe signature; nothing here decides anything.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::process::Pid;
+use rustix::thread::UnshareFlags;
+
+/// Leaves the namespaces that `flags` name for new ones. The caller has one thread, which [`crate::proc::thread_count`] proves.
+pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    debug_assert!(
+        !flags.contains(UnshareFlags::FILES),
+        "file tables are never unshared here"
+    );
+    // SAFETY: the only hazard that rustix names is a thread that loses descriptors with UnshareFlags::FILES, which no
+    // caller passes.
+    unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(io::Error::from)
+}
+
+/// Marks every descriptor from 3 on close-on-exec, so that no program that is executed later inherits one by accident.
+pub(crate) fn close_all_on_exec() -> io::Result<()> {
+    // SAFETY: close_range with CLOSE_RANGE_CLOEXEC closes nothing; it only sets a flag on descriptors.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3u32,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Forks a child that waits until `go` is closed or written to and then executes `program`. The child keeps nothing open
+/// but stdio and has an empty environment. Only called while the process has one thread.
+pub(crate) fn spawn_later(
+    go: BorrowedFd<'_>,
+    program: &CString,
+    args: &[CString],
+) -> io::Result<Pid> {
+    let mut argv: Vec<*const libc::c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
+    argv.push(std::ptr::null());
+    let envp = [std::ptr::null::<libc::c_char>()];
+    // SAFETY: the process has one thread, so the child may run any code; it runs only async-signal-safe calls. `program`,
+    // `argv` and `envp` are NUL-terminated and outlive the child's use of them, since execve copies.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let mut byte = 0u8;
+            // SAFETY: in the child: `byte` is one valid byte; read, execve and _exit are async-signal-safe.
+            unsafe {
+                libc::read(go.as_raw_fd(), (&raw mut byte).cast(), 1);
+                libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr());
+                libc::_exit(127)
+            }
+        }
+        pid => Pid::from_raw(pid).ok_or_else(|| io::Error::other("fork returned no pid")),
+    }
+}
+
+/// Brings the loopback device of the current network namespace up.
+pub(crate) fn loopback_up() -> io::Result<()> {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
+    // SAFETY: ifreq is plain old data for which all zeroes is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (slot, byte) in request.ifr_name.iter_mut().zip(b"lo") {
+        *slot = libc::c_char::try_from(*byte).unwrap_or_default();
+    }
+    let flags = libc::IFF_UP | libc::IFF_RUNNING;
+    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).unwrap_or_default();
+    // SAFETY: SIOCSIFFLAGS reads one ifreq, which `request` is; the socket is open.
+    let status = unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS as _,
+            &raw const request,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Installs a compiled seccomp filter on this process. `program` is an array of `sock_filter`, as libseccomp exports it.
+pub(crate) fn load_seccomp(program: &[u8]) -> io::Result<()> {
+    let instructions: Vec<libc::sock_filter> = program
+        .chunks_exact(8)
+        .map(|raw| libc::sock_filter {
+            code: u16::from_ne_bytes([raw[0], raw[1]]),
+            jt: raw[2],
+            jf: raw[3],
+            k: u32::from_ne_bytes([raw[4], raw[5], raw[6], raw[7]]),
+        })
+        .collect();
+    let len = u16::try_from(instructions.len())
+        .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let filter = libc::sock_fprog {
+        len,
+        filter: instructions.as_ptr().cast_mut(),
+    };
+    // SAFETY: `filter` describes `len` valid instructions that live until the call returns; the kernel copies and checks
+    // them.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0u32,
+            &raw const filter,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Gives every signal its default action back: Rust's start-up code ignores SIGPIPE, glibc's posix_spawn the signals it
+/// uses itself, a caller whatever it likes, and exec passes all of that on.
+pub(crate) fn default_signals() {
+    // The kernel's own struct sigaction: handler, flags, restorer and mask. All zero is the default action.
+    let default = [0u64; 4];
+    let previous = std::ptr::null_mut::<u64>();
+    for signal in 1..=64 {
+        // SAFETY: the kernel reads one struct sigaction from `default` and writes nothing; no handler is installed. glibc's
+        // wrapper would refuse its own signals. SIGKILL and SIGSTOP are refused by the kernel, and rightly.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                previous,
+                size_of::<u64>(),
+            )
+        };
+    }
+}
+
+/// Makes the detached mount at `tree` read-only, for good: it is in no namespace where it could be remounted.
+pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
+    let attr = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let size = std::mem::size_of::<libc::mount_attr>();
+    // SAFETY: mount_setattr reads `size` bytes of one initialised mount_attr; the path is an empty C string.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attr,
+            size,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
