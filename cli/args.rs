@@ -1,0 +1,151 @@
+//! The command line as it is typed: global flags and the list of commands. The flags of a command stand beside it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::cmd;
+use crate::context::Context;
+use crate::report::Failure;
+
+/// Pulls container images into an OSTree-format store, checks them out with hard links, and runs them without root.
+#[derive(Debug, Parser)]
+#[command(
+    name = "berth",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Example:\n  berth pull docker.io/library/redis:7\n  berth run --rm redis:7 redis-server --version"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Where repository, checkouts and containers live [default: $XDG_DATA_HOME/berth or ~/.local/share/berth; root: /var/lib/berth]
+    #[arg(
+        long,
+        global = true,
+        env = "BERTH_ROOT",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
+    pub(crate) root: Option<PathBuf>,
+    /// Where live state and sockets live [default: $XDG_RUNTIME_DIR/berth; root: /run/berth]
+    #[arg(
+        long,
+        global = true,
+        env = "BERTH_RUN_DIR",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
+    pub(crate) run_dir: Option<PathBuf>,
+    /// The repository, any OSTree repository [default: ROOT/repo]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) repo: Option<PathBuf>,
+    /// How progress is shown on stderr
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "KIND"
+    )]
+    pub(crate) progress: ProgressKind,
+    /// What is logged on stderr: error, warn, info, debug, trace
+    #[arg(
+        long,
+        global = true,
+        env = "BERTH_LOG",
+        default_value = "warn",
+        value_name = "LEVEL",
+        hide_env_values = true
+    )]
+    pub(crate) log_level: LogLevel,
+    /// Seconds to wait for a lock
+    #[arg(long, global = true, default_value_t = 300, value_name = "S")]
+    pub(crate) lock_timeout: u64,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressKind {
+    /// Bars on a terminal, plain lines elsewhere
+    Auto,
+    /// Bars
+    Bar,
+    /// Lines
+    Plain,
+    /// One JSON object a line
+    Json,
+    /// Nothing
+    None,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// What failed
+    Error,
+    /// What was not done as asked
+    Warn,
+    /// What was done
+    Info,
+    /// How it was done
+    Debug,
+    /// Everything
+    Trace,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Pull(cmd::pull::PullArgs),
+    Images(cmd::images::ImagesArgs),
+    Rmi(cmd::rmi::RmiArgs),
+    Tag(cmd::tag::TagArgs),
+    Inspect(cmd::inspect::InspectArgs),
+    History(cmd::history::HistoryArgs),
+    Ls(cmd::ls::LsArgs),
+    Cat(cmd::cat::CatArgs),
+    Checkout(cmd::checkout::CheckoutArgs),
+    Run(Box<cmd::run::RunArgs>),
+    Ps(cmd::ps::PsArgs),
+    Rm(cmd::rm::RmArgs),
+    Gc(cmd::gc::GcArgs),
+    Repo(cmd::repo::RepoArgs),
+    Doctor(cmd::doctor::DoctorArgs),
+    Completion(cmd::completion::CompletionArgs),
+    Version(cmd::version::VersionArgs),
+}
+
+impl Command {
+    /// Calls the function of the command.
+    pub(crate) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Pull(args) => cmd::pull::pull(args, context),
+            Self::Images(args) => cmd::images::images(args, context),
+            Self::Rmi(args) => cmd::rmi::rmi(args, context),
+            Self::Tag(args) => cmd::tag::tag(args, context),
+            Self::Inspect(args) => cmd::inspect::inspect(args, context),
+            Self::History(args) => cmd::history::history(args, context),
+            Self::Ls(args) => cmd::ls::ls(args, context),
+            Self::Cat(args) => cmd::cat::cat(args, context),
+            Self::Checkout(args) => cmd::checkout::checkout(args, context),
+            Self::Run(args) => cmd::run::run(*args, context),
+            Self::Ps(args) => cmd::ps::ps(args, context),
+            Self::Rm(args) => cmd::rm::rm(args, context),
+            Self::Gc(args) => cmd::gc::gc(args, context),
+            Self::Repo(args) => cmd::repo::repo(args, context),
+            Self::Doctor(args) => cmd::doctor::doctor(args, context),
+            Self::Completion(args) => cmd::completion::completion(args, context),
+            Self::Version(args) => cmd::version::version(args, context),
+        }
+    }
+}

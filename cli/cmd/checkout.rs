@@ -1,0 +1,103 @@
+//! `berth checkout`, and how a checkout is reported.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use store::{CheckoutMode, CheckoutOptions, CheckoutReport};
+
+use crate::context::Context;
+use crate::report::{self, Failure, note, out};
+
+/// Check an image out as hard links
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  berth checkout redis:7 ./redis\n  berth checkout --copy redis:7 ./redis-to-edit"
+)]
+pub(crate) struct CheckoutArgs {
+    /// An image by name or id
+    name: String,
+    /// An empty directory, or one to make
+    dir: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How files are made, and how that is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct How {
+    /// Copy files: for a directory that is to be edited
+    #[arg(long, conflicts_with = "reflink")]
+    copy: bool,
+    /// Share the files' blocks but not their changes, where the file system can; else copy
+    #[arg(long)]
+    reflink: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print nothing
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+}
+
+impl How {
+    /// The library's word for it.
+    pub(crate) fn mode(&self) -> CheckoutMode {
+        match (self.copy, self.reflink) {
+            (true, _) => CheckoutMode::Copy,
+            (false, true) => CheckoutMode::Reflink,
+            (false, false) => CheckoutMode::Link,
+        }
+    }
+}
+
+/// Checks an image out.
+pub(crate) fn checkout(args: CheckoutArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let repo = context.open_repo_of(&args.name)?;
+    let _lock = context.lock_for_reading(&repo)?;
+    let image = store::find_image(&repo, &args.name)?;
+    let options = CheckoutOptions {
+        mode: args.how.mode(),
+    };
+    let made = store::checkout(&repo, image.root, &args.dir, &options)?;
+    report(&args.dir, &args.how, &made)
+}
+
+/// Tells what a checkout made.
+pub(crate) fn report(dir: &Path, how: &How, made: &CheckoutReport) -> Result<ExitCode, Failure> {
+    if how.json {
+        report::json(made)?;
+    } else if !how.quiet {
+        let counts = [
+            (made.linked, "linked"),
+            (made.reflinked, "reflinked"),
+            (made.copied, "copied"),
+            (made.copied_empty, "empty files made"),
+            (
+                made.copied_unreadable,
+                "copied because their owner must not read them",
+            ),
+            (
+                made.copied_cross_device,
+                "copied because the repository is on another file system",
+            ),
+            (
+                made.copied_link_limit,
+                "copied because they have as many links as the file system allows",
+            ),
+            (made.symlinks, "symbolic links"),
+            (made.dirs, "directories"),
+        ];
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        out!("{}: {}", dir.display(), counts.join(", "))?;
+    }
+    if made.linked > 0 && !how.quiet {
+        note!(
+            "note: the files are the store's own; to change them, check out with --copy or --reflink"
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,167 @@
+//! `berth inspect`: what an image is, here or where it comes from.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use fetch::Source;
+use serde::Serialize;
+use store::oci::{ImageConfig, Manifest};
+use store::{DiffId, Digest};
+
+use super::pull::PullFlags;
+use crate::context::Context;
+use crate::progress::Progress;
+use crate::report::{self, Failure, raw_out};
+
+/// Show an image's digest, platform, labels, environment and layers
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  berth inspect redis:7\n  berth inspect --config docker://docker.io/library/redis:7"
+)]
+pub(crate) struct InspectArgs {
+    /// The name of an image here, or a source, which is then looked at without being pulled
+    #[arg(value_name = "NAME|SOURCE")]
+    image: String,
+    /// Print the manifest, or the source's index, byte for byte
+    #[arg(long, conflicts_with = "config")]
+    raw: bool,
+    /// Print the image's config byte for byte
+    #[arg(long)]
+    config: bool,
+    #[command(flatten)]
+    flags: PullFlags,
+}
+
+#[derive(Serialize)]
+struct Inspected {
+    name: String,
+    id: Digest,
+    digest: Digest,
+    platform: String,
+    created: Option<String>,
+    user: Option<String>,
+    entrypoint: Vec<String>,
+    cmd: Vec<String>,
+    working_dir: Option<String>,
+    env: Vec<String>,
+    volumes: Vec<String>,
+    labels: BTreeMap<String, String>,
+    layers: Vec<InspectedLayer>,
+}
+
+#[derive(Serialize)]
+struct InspectedLayer {
+    digest: Digest,
+    size: u64,
+    media_type: String,
+    diff_id: DiffId,
+}
+
+/// What is known of an image, wherever it is.
+struct Found {
+    name: String,
+    digest: Digest,
+    root: Vec<u8>,
+    manifest: Manifest,
+    config: ImageConfig,
+}
+
+/// Prints what is asked of the image.
+pub(crate) fn inspect(args: InspectArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let found = match local(&args, context)? {
+        Some(found) => found,
+        None => remote(&args, context)?,
+    };
+    if args.raw {
+        raw_out(&found.root)?;
+    } else if args.config {
+        raw_out(&found.config.raw)?;
+    } else {
+        report::json(&describe(found))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The image of that name in the store; `None` when it is not there, or the name can only be a source.
+fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure> {
+    if Source::is_explicit(&args.image) {
+        return Ok(None);
+    }
+    let image = match store::Repo::open(&context.repo)
+        .and_then(|repo| store::find_image(&repo, &args.image))
+    {
+        Ok(image) => image,
+        Err(store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(Found {
+        name: image.name.to_string(),
+        digest: image.digest,
+        root: image.manifest.raw.clone(),
+        manifest: image.manifest,
+        config: image.config,
+    }))
+}
+
+fn remote(args: &InspectArgs, context: &Context) -> Result<Found, Failure> {
+    let progress = Progress::new(context.progress, false);
+    let (platform, registry) = (args.flags.platform(), args.flags.registry());
+    let result = fetch::inspect(
+        &super::pull::parse(&args.image)?,
+        &platform,
+        &registry,
+        &|event| progress.event(&event),
+    );
+    let (names, resolved) = result.map_err(|error| match Source::is_explicit(&args.image) {
+        true => Failure::from(error),
+        false => Failure::new(error)
+            .hint("no image of that name is here; `berth images` lists those that are"),
+    })?;
+    Ok(Found {
+        name: names.name.to_string(),
+        digest: resolved.digest,
+        root: resolved.root,
+        manifest: resolved.manifest,
+        config: resolved.config,
+    })
+}
+
+fn describe(found: Found) -> Inspected {
+    let Found {
+        name,
+        digest,
+        manifest,
+        config,
+        ..
+    } = found;
+    let layers = manifest
+        .layers
+        .into_iter()
+        .zip(&config.diff_ids)
+        .map(|(layer, diff_id)| InspectedLayer {
+            digest: layer.digest,
+            size: layer.size,
+            media_type: layer.media_type,
+            diff_id: *diff_id,
+        });
+    Inspected {
+        name,
+        id: config.id(),
+        digest,
+        platform: config.platform.to_string(),
+        layers: layers.collect(),
+        created: config.created,
+        user: config.container.user,
+        entrypoint: config.container.entrypoint.unwrap_or_default(),
+        cmd: config.container.cmd.unwrap_or_default(),
+        working_dir: config.container.working_dir,
+        env: config.container.env.unwrap_or_default(),
+        volumes: config
+            .container
+            .volumes
+            .unwrap_or_default()
+            .into_keys()
+            .collect(),
+        labels: config.container.labels.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,35 @@
+//! The hidden entry points: processes of the runtime that are this binary, started afresh.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::report::{Failure, store_hint};
+
+/// Does what a hidden argument asks for; `None` when the command line is a user's.
+pub(crate) fn dispatch() -> Option<ExitCode> {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    Some(match runtime::dispatch(&args)? {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => run_failure(error).report(),
+    })
+}
+
+/// A failure of `run`, with the exit code that podman gives.
+pub(crate) fn run_failure(error: runtime::Error) -> Failure {
+    let code = error.run_code();
+    Failure::from(error).code(code)
+}
+
+impl From<runtime::Error> for Failure {
+    fn from(error: runtime::Error) -> Self {
+        let hint = match &error {
+            runtime::Error::Store(error) => store_hint(error),
+            other => other.hint().map(ToOwned::to_owned),
+        };
+        let failure = Self::new(error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! berth: pulls container images into an OSTree-format store, checks them out with hard links, runs them without root.
+//!
+//! This package only reads the command line and the environment, calls one library function per command and prints
+//! what came out. Processes that enter libcontainer are this binary again, started afresh; they are told apart before
+//! anything else happens, since they must never have a second thread.
+
+mod args;
+mod cmd;
+mod context;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    if let Some(code) = cmd::supervise::dispatch() {
+        return code;
+    }
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return report::usage(&error),
+    };
+    let context = match context::Context::new(&args.global) {
+        Ok(context) => context,
+        Err(failure) => return failure.report(),
+    };
+    match args.command.run(&context) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
