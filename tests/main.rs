@@ -1,0 +1,22 @@
+//! berth as its users meet it: the real binary, run by an ordinary user, on real images and a real
+//! registry, with stock ostree as the judge of what it wrote.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails may panic"
+)]
+
+mod support;
+
+mod basics;
+mod checkout;
+mod confined;
+mod containers;
+mod gc;
+mod materials;
+mod ostree_compat;
+mod pull;
+mod repo;
+mod run;
+mod tidy;

@@ -1,0 +1,203 @@
+//! A registry that does as it is told: it cuts answers, lies about them, sends its callers elsewhere.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::digest;
+use crate::support::image::{Image, OCI_MANIFEST};
+
+/// What was asked.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The path with its query.
+    pub path: String,
+    /// Header names are lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Where the wanted range starts.
+    pub fn start(&self) -> usize {
+        let range = self
+            .header("range")
+            .and_then(|it| it.strip_prefix("bytes="));
+        range.map_or(0, |it| it.trim_end_matches('-').parse().unwrap())
+    }
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// How much of the body is sent before the connection ends.
+    pub cut: Option<usize>,
+}
+
+impl Answer {
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            cut: None,
+        }
+    }
+
+    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: body.into(),
+            ..Self::status(200)
+        }
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn cut(mut self, at: usize) -> Self {
+        self.cut = Some(at);
+        self
+    }
+}
+
+type Script = dyn Fn(&Asked) -> Option<Answer> + Send + Sync;
+
+/// A registry with one image, `app:latest`, on loopback in plain HTTP.
+#[derive(Debug)]
+pub struct Double {
+    port: u16,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Double {
+    /// Serves `image` honestly, except where `script` has an answer of its own.
+    pub fn serve(
+        image: &Image,
+        script: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (image, log) = (image.clone(), Arc::clone(&asked));
+        let script: Arc<Script> = Arc::new(move |it| script(it).or_else(|| honest(&image, it)));
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let (script, log) = (Arc::clone(&script), Arc::clone(&log));
+                thread::spawn(move || answer(connection, &*script, &log));
+            }
+        });
+        Self { port, asked }
+    }
+
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn url(&self) -> String {
+        format!("docker://{}/app", self.host())
+    }
+
+    /// Every request so far whose path holds `text`.
+    pub fn asked(&self, text: &str) -> Vec<Asked> {
+        let asked = self.asked.lock().unwrap();
+        asked
+            .iter()
+            .filter(|it| it.path.contains(text))
+            .cloned()
+            .collect()
+    }
+}
+
+/// What a good registry says.
+fn honest(image: &Image, asked: &Asked) -> Option<Answer> {
+    let path = asked.path.split('?').next().unwrap();
+    if path == "/v2/" {
+        return Some(Answer::ok("{}"));
+    }
+    let manifest = serde_json::to_vec(&image.manifest()).unwrap();
+    if let Some(name) = path.strip_prefix("/v2/app/manifests/") {
+        let known = name == "latest" || name == digest(&manifest);
+        return known.then(|| Answer::ok(manifest).with("Content-Type", OCI_MANIFEST));
+    }
+    let wanted = path.strip_prefix("/v2/app/blobs/")?;
+    let config = image.config_bytes();
+    if wanted == digest(&config) {
+        return Some(Answer::ok(config));
+    }
+    let layer = image.layers.iter().find(|layer| layer.digest == wanted)?;
+    Some(ranged(&layer.blob, asked))
+}
+
+/// The rest of `body` that was asked for.
+pub fn ranged(body: &[u8], asked: &Asked) -> Answer {
+    let start = asked.start();
+    if start == 0 {
+        return Answer::ok(body);
+    }
+    let range = format!("bytes {start}-{}/{}", body.len() - 1, body.len());
+    let mut answer = Answer::ok(&body[start..]).with("Content-Range", range);
+    answer.status = 206;
+    answer
+}
+
+fn answer(mut connection: TcpStream, script: &Script, log: &Mutex<Vec<Asked>>) {
+    let _ = connection.set_read_timeout(Some(Duration::from_secs(20)));
+    let Some(asked) = read(&mut connection) else {
+        // A TLS greeting, most likely.
+        let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        return;
+    };
+    log.lock().unwrap().push(asked.clone());
+    let answer = script(&asked).unwrap_or_else(|| Answer::status(404));
+    let mut head = format!(
+        "HTTP/1.1 {} Whatever\r\nConnection: close\r\n",
+        answer.status
+    );
+    for (name, value) in &answer.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !answer
+        .headers
+        .iter()
+        .any(|(name, _)| name == "Content-Length")
+    {
+        head.push_str(&format!("Content-Length: {}\r\n", answer.body.len()));
+    }
+    let sent = answer
+        .cut
+        .unwrap_or(answer.body.len())
+        .min(answer.body.len());
+    let _ = connection.write_all(head.as_bytes());
+    let _ = connection.write_all(b"\r\n");
+    let _ = connection.write_all(&answer.body[..sent]);
+}
+
+fn read(connection: &mut TcpStream) -> Option<Asked> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if connection.read(&mut byte).ok()? == 0 || (head.is_empty() && byte[0] == 0x16) {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let text = String::from_utf8(head).ok()?;
+    let mut lines = text.lines();
+    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    Some(Asked { path, headers })
+}
