@@ -1,0 +1,157 @@
+//! From a registry on loopback to something that can be used.
+
+use std::path::Path;
+
+use crate::bench::{Argv, Bench, argv, record};
+use crate::contest::{self, Row, Unit};
+use crate::images::Image;
+use crate::tools;
+
+/// Who pulls, and how.
+struct Puller {
+    name: &'static str,
+    needs: &'static [&'static str],
+    script: &'static str,
+}
+
+/// Scripts know `$berth`, `$store` (a folder), `$host` (of the registry), `$image` (a name),
+/// `$layout` (the image as a local layout) and `$layers` (hex digests).
+const BERTH: Puller = Puller {
+    name: "berth pull",
+    needs: &[],
+    script: "exec \"$berth\" --root \"$store\" pull --tls-verify=false docker://$host/$image:latest",
+};
+const PODMAN: Puller = Puller {
+    name: "podman pull",
+    needs: &["podman"],
+    script: "exec $podman pull -q --tls-verify=false $host/$image:latest",
+};
+const SKOPEO: Puller = Puller {
+    name: "skopeo copy to oci: (blobs only)",
+    needs: &["skopeo"],
+    script: "exec skopeo --insecure-policy copy -q --src-tls-verify=false \
+             docker://$host/$image:latest oci:$store:$image",
+};
+const UMOCI: Puller = Puller {
+    name: "umoci unpack (of a local layout)",
+    needs: &["umoci"],
+    script: "exec umoci unpack --rootless --image $layout:latest \"$store/$image\"",
+};
+/// What Debian has of the chain that berth replaces: its skopeo has no `ostree:` transport.
+const CHAIN: Puller = Puller {
+    name: "skopeo oci: | ostree commit, by layer",
+    needs: &["skopeo", "ostree"],
+    script: "skopeo --insecure-policy copy -q --src-tls-verify=false \
+                 docker://$host/$image:latest oci:$store/layout:$image
+             [ -d \"$store/repo\" ] || ostree --repo=\"$store/repo\" init --mode=bare-user
+             for layer in $layers; do
+                 zcat \"$store/layout/blobs/sha256/$layer\" | ostree --repo=\"$store/repo\" commit \
+                     --tree=tar=/dev/stdin --tar-autocreate-parents -b layer/$layer
+             done
+             rm -r \"$store/layout\"",
+};
+const PULLERS: [Puller; 5] = [BERTH, PODMAN, UMOCI, CHAIN, SKOPEO];
+
+/// One image into an empty store.
+pub fn pull(bench: &mut Bench, name: &str) -> Result<Vec<Row>, String> {
+    let image = bench.image(name)?;
+    let title = format!("pull {}", image.describe());
+    run(bench, &[(title, image)])
+}
+
+/// One image into an empty store, then another into the same.
+pub fn pull_with_next(bench: &mut Bench, name: &str, next: &str) -> Result<Vec<Row>, String> {
+    let images = [bench.image(name)?, bench.image(next)?];
+    let titles = [
+        format!("pull {}", images[0].describe()),
+        format!("then pull {}", images[1].describe()),
+    ];
+    let pulls: Vec<_> = titles.into_iter().zip(images).collect();
+    run(bench, &pulls)
+}
+
+fn run(bench: &mut Bench, pulls: &[(String, Image)]) -> Result<Vec<Row>, String> {
+    let pullers: Vec<&Puller> = PULLERS.iter().filter(|it| it.possible()).collect();
+    let row = |(title, _): &(String, Image)| {
+        Row::new(
+            title.clone(),
+            Unit::Seconds,
+            pullers.iter().map(|it| it.name),
+        )
+    };
+    let mut rows: Vec<Row> = pulls.iter().map(row).collect();
+    for round in 0..bench.rounds {
+        for at in contest::order(pullers.len(), round) {
+            let store = bench.fresh_dir("store");
+            let layouts = bench.fresh_dir("layouts");
+            for (row, (title, image)) in rows.iter_mut().zip(pulls) {
+                let entry = &mut row.entries[at];
+                if entry.failure.is_some() {
+                    break;
+                }
+                eprintln!("{title}: {}, round {}", entry.name, round + 1);
+                let local = layouts.join(&image.name);
+                if pullers[at].name == UMOCI.name {
+                    // umoci writes into a layout that it only reads.
+                    bench.prepare(argv!["cp", "-r", &image.layout, &local])?;
+                }
+                let before = bench.disk_kib(&store);
+                let argv = pullers[at].argv(bench, image, &store, &local);
+                let cost = bench.time(argv)?;
+                if !record(entry, cost) {
+                    break;
+                }
+                let grown = bench.disk_kib(&store).saturating_sub(before);
+                entry.disk_kib.push(grown);
+            }
+            bench.remove(&store);
+            bench.remove(&layouts);
+        }
+    }
+    Ok(rows)
+}
+
+impl Puller {
+    fn possible(&self) -> bool {
+        self.needs.iter().all(|program| tools::installed(program))
+    }
+
+    fn argv(&self, bench: &Bench, image: &Image, store: &Path, layout: &Path) -> Argv {
+        let script = format!(
+            "berth=$1 store=$2 host=$3 image=$4 layout=$5 layers=$6\n{}",
+            self.script.replace("$podman", tools::PODMAN)
+        );
+        argv![
+            "sh",
+            "-euc",
+            script,
+            "sh",
+            &bench.berth,
+            store,
+            bench.registry.host(),
+            &image.name,
+            layout,
+            image.layers.join(" "),
+        ]
+    }
+}
+
+/// Pulls with berth into a store that is used afterwards. Returns the image's name in it.
+pub fn with_berth(bench: &mut Bench, image: &Image, store: &Path) -> Result<String, String> {
+    let argv = BERTH.argv(bench, image, store, store);
+    bench.prepare(argv)?;
+    Ok(format!("{}/{}:latest", bench.registry.host(), image.name))
+}
+
+/// Pulls with podman, likewise.
+pub fn with_podman(bench: &mut Bench, image: &Image, store: &Path) -> Result<String, String> {
+    let argv = PODMAN.argv(bench, image, store, store);
+    bench.prepare(argv)?;
+    Ok(format!("{}/{}:latest", bench.registry.host(), image.name))
+}
+
+/// Makes the chain's repository: one ref `layer/<hex>` for each layer.
+pub fn with_chain(bench: &mut Bench, image: &Image, store: &Path) -> Result<(), String> {
+    let argv = CHAIN.argv(bench, image, store, store);
+    bench.prepare(argv)
+}
