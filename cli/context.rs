@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::{Lock, LockKind, LockWait, Mode, Repo};
 
 use crate::args::{Global, LogLevel, ProgressKind};
-use crate::report::{Failure, note};
+use crate::report::{Failure, cause, note};
 
 /// What a command needs to know of its surroundings.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ fn make_private_dir(path: &Path) -> Result<(), Failure> {
         Failure::new(format!("cannot {verb} {}: {why}", path.display()))
             .hint("choose another place with --root or --run-dir")
     };
-    let io = |verb: &'static str| move |error: std::io::Error| fail(verb, &error.kind());
+    let io = |verb: &'static str| move |error: std::io::Error| fail(verb, &cause(&error));
     if !path.exists() {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(io("create"))?;

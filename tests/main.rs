@@ -9,6 +9,7 @@
 
 mod support;
 
+mod alone;
 mod basics;
 mod checkout;
 mod confined;

@@ -20,8 +20,12 @@ const JOBS: usize = 4;
     after_help = "Examples:\n  berth pull redis:7\n  berth pull --tls-verify=false docker://registry.example:5000/app\n  berth pull oci:./layout:latest docker-archive:saved.tar"
 )]
 pub(crate) struct PullArgs {
-    /// [docker://]HOST/NAME[:TAG][@DIGEST], oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]
-    #[arg(required = true, value_name = "SOURCE")]
+    /// Where the images are
+    #[arg(
+        required = true,
+        value_name = "SOURCE",
+        help = "[docker://]HOST/NAME[:TAG][@DIGEST], oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]"
+    )]
     sources: Vec<String>,
     #[command(flatten)]
     flags: PullFlags,

@@ -1,7 +1,7 @@
 //! The one seam of this crate: every kind of source answers the same three questions.
 //!
 //! A transport hands out bytes and verifies nothing but what only it knows (a pinned digest, a registry's digest
-//! header); [`crate::resolve`] checks documents and [`crate::blob`] checks blobs, so that every source is checked the
+//! header); [`crate::resolve()`] checks documents and [`crate::blob`] checks blobs, so that every source is checked the
 //! same way.
 
 use std::io::Read;

@@ -54,6 +54,11 @@ pub struct DoctorOptions {
 
 /// Checks everything that running a container takes.
 pub fn doctor(options: &DoctorOptions) -> Result<Vec<Check>> {
+    if !Path::new("/proc/self").exists() {
+        // Nearly everything else is read there or tried through it.
+        let what = "/proc is not mounted: images can be pulled and checked out, but not run";
+        return Ok(vec![fail(what, "mount -t proc proc /proc".into())]);
+    }
     let parent = existing(&options.root);
     let dir = parent.join(format!(".berth-doctor-{}", &naming::new_id()?[..12]));
     let made = std::fs::create_dir(&dir);

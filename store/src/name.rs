@@ -23,7 +23,7 @@ pub(crate) const REF_BYTES_MAX: usize = 2048;
 pub struct ImageName(pub(crate) String);
 
 impl ImageName {
-    /// Takes any name without control characters, up to [`NAME_BYTES_MAX`].
+    /// Takes any name without control characters, up to 1024 bytes.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
         let shown = || format!("image name {:?}", text.chars().take(80).collect::<String>());

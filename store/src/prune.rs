@@ -1,5 +1,5 @@
 //! Prune, with stock ostree's meaning: deletes what no commit, or no ref, leads to. It knows nothing of images: what
-//! layers and configs are still good for is [`crate::gc`]'s business.
+//! layers and configs are still good for is [`crate::gc()`]'s business.
 
 use crate::error::Result;
 use crate::lock::{LockKind, LockWait};
