@@ -70,8 +70,8 @@ pub(crate) fn ls(args: LsArgs, context: &Context) -> Result<ExitCode, Failure> {
             if is_start {
                 return Ok(());
             }
-            if args.json {
-                entries.push(show(entry));
+            if args.json || !args.recursive {
+                entries.push(entry);
                 return Ok(());
             }
             line(&mut text, &entry, &args);
@@ -82,9 +82,14 @@ pub(crate) fn ls(args: LsArgs, context: &Context) -> Result<ExitCode, Failure> {
             Ok(())
         },
     )?;
+    // The store keeps files and directories apart; a reader looks for names.
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
     if args.json {
-        report::json(&entries)?;
+        report::json(&entries.into_iter().map(show).collect::<Vec<_>>())?;
     } else {
+        entries
+            .iter()
+            .for_each(|entry| line(&mut text, entry, &args));
         raw_out(text.as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)

@@ -39,7 +39,11 @@ pub fn create(
     options: &CreateOptions,
 ) -> Result<Container> {
     let id = naming::new_id()?;
-    store::pin(repo, &id, image)?;
+    let hold = match options.settings.remove {
+        true => store::Durability::ThisBoot,
+        false => store::Durability::Lasting,
+    };
+    store::pin(repo, &id, image, hold)?;
     let created = store::shared_checkout(repo, image, &containers.root().join("checkouts"))
         .map_err(Error::from)
         .and_then(|lower| {

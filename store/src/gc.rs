@@ -13,6 +13,7 @@ use crate::leftovers;
 use crate::lock::{LockKind, LockWait};
 use crate::name::RefName;
 use crate::reach::{Depth, Reach};
+use crate::refs::Durability;
 use crate::repo::Repo;
 use crate::roots::{Root, roots};
 use crate::sweep::{self, Swept};
@@ -58,7 +59,7 @@ pub fn gc(repo: &Repo, options: &GcOptions<'_>) -> Result<GcReport> {
     mark(repo, &kept, &mut reach)?;
     candidates.retain(|(kind, id, _)| !reach.contains(*kind, id));
     for name in &refs {
-        repo.write_ref(name, None)?;
+        repo.write_ref(name, None, Durability::Lasting)?;
     }
     sweep::sweep(repo, &candidates)?;
     leftovers::remove_scraps(repo)?;

@@ -107,6 +107,7 @@ pub use object::{
 pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;
 pub use reference::Reference;
+pub use refs::Durability;
 pub use repo::{Content, ContentKind, Entry, Mode, Repo};
 pub use revision::resolve_revision;
 pub use shared_checkout::shared_checkout;

@@ -16,6 +16,15 @@ use crate::repo::Repo;
 /// The deepest nesting of ref directories.
 const REF_DEPTH_MAX: usize = 32;
 
+/// Whether a change of a ref must survive a power cut from the moment it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on disk before the call returns.
+    Lasting,
+    /// Every process sees it at once; a power cut may undo it.
+    ThisBoot,
+}
+
 impl Repo {
     fn heads(&self) -> Result<Dir> {
         self.dir.dir("refs/heads")
@@ -113,28 +122,34 @@ impl Repo {
         Ok(names)
     }
 
-    /// Replaces or removes a ref, durably. Objects it leads to must be durable before.
-    pub(crate) fn write_ref(&self, name: &RefName, id: Option<&ObjectId>) -> Result<()> {
+    /// Replaces or removes a ref. Objects it leads to must be durable before.
+    pub(crate) fn write_ref(
+        &self,
+        name: &RefName,
+        id: Option<&ObjectId>,
+        durability: Durability,
+    ) -> Result<()> {
+        let sync = self.fsync() && durability == Durability::Lasting;
         let Some(id) = id else {
-            return self.remove_ref(name);
+            return self.remove_ref(name, sync);
         };
-        let (dir, leaf) = self.ref_dir(name)?;
+        let (dir, leaf) = self.ref_dir(name, sync)?;
         let temp = temp_name(leaf);
         dir.remove_file(&temp)?;
         let mut file = dir.create(&temp, 0o644)?;
         let path = dir.path().join(leaf);
         file.write_all(format!("{id}\n").as_bytes())
             .map_err(Error::io("write", &path))?;
-        if self.fsync() {
+        if sync {
             file.sync_data().map_err(Error::io("sync", &path))?;
         }
         dir.rename(&temp, &dir, leaf)?;
-        if self.fsync() { dir.sync() } else { Ok(()) }
+        if sync { dir.sync() } else { Ok(()) }
     }
 
     /// Makes `alias` lead to `target`, both in the same directory of refs. A ref that has the name keeps it.
     pub(crate) fn write_alias(&self, alias: &RefName, target: &RefName) -> Result<()> {
-        let (dir, leaf) = self.ref_dir(alias)?;
+        let (dir, leaf) = self.ref_dir(alias, self.fsync())?;
         if dir
             .stat(leaf)?
             .is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Symlink)
@@ -149,7 +164,7 @@ impl Repo {
         if self.fsync() { dir.sync() } else { Ok(()) }
     }
 
-    fn remove_ref(&self, name: &RefName) -> Result<()> {
+    fn remove_ref(&self, name: &RefName, sync: bool) -> Result<()> {
         let (parent, leaf) = match name.as_str().rsplit_once('/') {
             Some((parent, leaf)) => (Path::new("refs/heads").join(parent), leaf),
             None => (PathBuf::from("refs/heads"), name.as_str()),
@@ -158,11 +173,11 @@ impl Repo {
             return Ok(());
         };
         dir.remove_file(leaf)?;
-        if self.fsync() { dir.sync() } else { Ok(()) }
+        if sync { dir.sync() } else { Ok(()) }
     }
 
     /// The directory of a ref, made when it is missing, and the last component.
-    fn ref_dir<'n>(&self, name: &'n RefName) -> Result<(Dir, &'n str)> {
+    fn ref_dir<'n>(&self, name: &'n RefName, sync: bool) -> Result<(Dir, &'n str)> {
         let mut dir = self.heads()?;
         let mut parts = name.as_str().split('/').peekable();
         loop {
@@ -175,7 +190,7 @@ impl Repo {
                 continue;
             }
             dir.make_dir(part, 0o777)?;
-            if self.fsync() {
+            if sync {
                 dir.sync()?;
             }
             dir = dir.dir(part)?;

@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::name::RefName;
 use crate::object::{DirTree, Meta, ObjectKind, S_IFLNK, file_header};
+use crate::refs::Durability;
 use crate::repo::{OSTREEMETA, Repo};
 use crate::staging::Staging;
 
@@ -332,7 +333,10 @@ impl<'r> Txn<'r> {
         }
         for edit in locked(&self.edits).drain(..) {
             match edit {
-                Edit::Ref(name, id) => self.repo.write_ref(&name, id.as_ref())?,
+                Edit::Ref(name, id) => {
+                    self.repo
+                        .write_ref(&name, id.as_ref(), Durability::Lasting)?
+                }
                 Edit::Alias(alias, target) => self.repo.write_alias(&alias, &target)?,
             }
         }

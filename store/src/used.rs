@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::image::Image;
 use crate::name::{RefName, USED};
+use crate::refs::Durability;
 use crate::repo::Repo;
 
 /// What is held: the image commit and the flattened tree.
@@ -11,19 +12,19 @@ const HELD: [&str; 2] = ["image", "fs"];
 
 /// Holds an image for the container or deployment `id`, instead of what it held before.
 ///
-/// Hold the repository's lock from before the image was found.
-pub fn pin(repo: &Repo, id: &str, image: &Image) -> Result<()> {
-    let txn = repo.txn()?;
+/// A container that goes with its end needs no hold that outlives a power cut. Hold the repository's lock from before
+/// the image was found.
+pub fn pin(repo: &Repo, id: &str, image: &Image, durability: Durability) -> Result<()> {
     for (what, commit) in HELD.into_iter().zip([image.commit, image.flat]) {
-        txn.set_ref(&RefName::used(id, what)?, Some(commit));
+        repo.write_ref(&RefName::used(id, what)?, Some(&commit), durability)?;
     }
-    txn.commit().map(drop)
+    Ok(())
 }
 
-/// Lets go of whatever `id` holds; nothing is no error.
+/// Lets go of whatever `id` holds; nothing is no error. A power cut may undo it, which keeps an image for nobody.
 pub fn unpin(repo: &Repo, id: &str) -> Result<()> {
     for what in HELD {
-        repo.write_ref(&RefName::used(id, what)?, None)?;
+        repo.write_ref(&RefName::used(id, what)?, None, Durability::ThisBoot)?;
     }
     let Some(used) = repo.dir.try_dir(format!("refs/heads/{USED}"))? else {
         return Ok(());
