@@ -145,15 +145,6 @@ impl Failure {
         Self::new(text.into()).code(USAGE)
     }
 
-    /// Ends with `code` and says nothing more.
-    #[allow(dead_code)]
-    pub(crate) fn silent(code: u8) -> Self {
-        Self {
-            silent: true,
-            ..Self::new("").code(code)
-        }
-    }
-
     fn stdout(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             return Self {

@@ -20,6 +20,7 @@ use crate::decompress::{Decompress, Format};
 use crate::error::{Error, Result};
 use crate::event::Progress;
 use crate::limits::LAYER_BYTES_MAX;
+use crate::names::choices;
 use crate::source::Pick;
 use crate::transport::{Root, Transport, read_limited};
 
@@ -130,19 +131,11 @@ fn find<'a>(archive: &Archive, items: &'a [Item], pick: &Pick) -> Result<&'a Ite
 }
 
 fn names(items: &[Item]) -> String {
-    let name = |(at, item): (usize, &Item)| {
-        let tag = item.repo_tags.iter().flatten().next();
-        tag.map_or_else(
-            || format!("@{at}"),
-            |tag| tag.chars().filter(|c| !c.is_control()).collect(),
-        )
-    };
-    items
-        .iter()
-        .enumerate()
-        .map(name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    choices(
+        items
+            .iter()
+            .map(|item| item.repo_tags.iter().flatten().next().map(String::as_str)),
+    )
 }
 
 fn manifest(archive: &Archive, config: &[u8], layers: &[(Digest, String)]) -> Result<Vec<u8>> {

@@ -12,6 +12,7 @@ use store::oci::{CONFIG_BYTES_MAX, Descriptor, Document, Index, MANIFEST_BYTES_M
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::event::Progress;
+use crate::names::choices;
 use crate::platform;
 use crate::source::Pick;
 use crate::transport::{Root, Transport, read_limited};
@@ -219,16 +220,5 @@ fn is_one_per_platform(entries: &[&Descriptor]) -> bool {
 }
 
 fn names(entries: &[&Descriptor]) -> String {
-    let name = |(at, entry): (usize, &&Descriptor)| {
-        ref_name(entry).map_or_else(
-            || format!("@{at}"),
-            |name| name.chars().filter(|c| !c.is_control()).collect(),
-        )
-    };
-    entries
-        .iter()
-        .enumerate()
-        .map(name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    choices(entries.iter().map(|entry| ref_name(entry)))
 }

@@ -60,6 +60,19 @@ fn file_name(path: &Path) -> String {
     resolved.to_string_lossy().into_owned()
 }
 
+/// The images that a source with several holds, as its references choose them: by name, else by position.
+pub(crate) fn choices<'n>(names: impl Iterator<Item = Option<&'n str>>) -> String {
+    let shown = |(at, name): (usize, Option<&str>)| match name {
+        Some(name) => name.chars().filter(|c| !c.is_control()).collect(),
+        None => format!("@{at}"),
+    };
+    names
+        .enumerate()
+        .map(shown)
+        .collect::<Vec<String>>()
+        .join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
