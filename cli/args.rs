@@ -58,7 +58,7 @@ pub(crate) struct Global {
         value_name = "KIND"
     )]
     pub(crate) progress: ProgressKind,
-    /// What is logged on stderr: error, warn, info, debug, trace
+    /// What is said on stderr besides progress: below warn, no warnings
     #[arg(
         long,
         global = true,

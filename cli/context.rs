@@ -20,7 +20,6 @@ pub(crate) struct Context {
     /// How progress is shown; never `Auto`.
     pub(crate) progress: ProgressKind,
     /// What is logged.
-    #[allow(dead_code)]
     pub(crate) log_level: LogLevel,
     /// How long to wait for a lock.
     pub(crate) lock_timeout: Duration,

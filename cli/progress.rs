@@ -10,7 +10,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use store::Digest;
 
-use crate::args::ProgressKind;
+use crate::args::{LogLevel, ProgressKind};
+use crate::context::Context;
 use crate::report::{human_size, note, printable};
 
 /// How often lines tell how far a pull is.
@@ -34,18 +35,22 @@ struct State {
 }
 
 impl Progress {
-    /// Shows progress as `kind`; when `quiet`, not even warnings.
-    pub(crate) fn new(kind: ProgressKind, quiet: bool) -> Self {
+    /// Shows progress as the user wants it; when `quiet`, not even warnings.
+    pub(crate) fn new(context: &Context, quiet: bool) -> Self {
         let state = State {
             bars: HashMap::new(),
             bytes: HashMap::new(),
             total: 0,
             told: Instant::now(),
         };
-        let kind = if quiet { ProgressKind::None } else { kind };
+        let kind = if quiet {
+            ProgressKind::None
+        } else {
+            context.progress
+        };
         Self {
             kind,
-            warn: !quiet,
+            warn: !quiet && context.log_level >= LogLevel::Warn,
             bars: MultiProgress::new(),
             state: Mutex::new(state),
         }

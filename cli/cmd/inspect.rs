@@ -104,7 +104,7 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
 }
 
 fn remote(args: &InspectArgs, context: &Context) -> Result<Found, Failure> {
-    let progress = Progress::new(context.progress, false);
+    let progress = Progress::new(context, false);
     let (platform, registry) = (args.flags.platform(), args.flags.registry());
     let result = fetch::inspect(
         &super::pull::parse(&args.image)?,

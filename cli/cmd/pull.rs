@@ -7,6 +7,7 @@ use fetch::{Credentials, LeftOut, Proxies, PullOptions, Pulled, RegistryOptions,
 use store::LayerLimits;
 use store::oci::Platform;
 
+use crate::args::LogLevel;
 use crate::context::{Context, env};
 use crate::progress::Progress;
 use crate::report::{Failure, note, out, printable};
@@ -110,7 +111,7 @@ impl PullFlags {
         quiet: bool,
     ) -> Result<Pulled, Failure> {
         let repo = context.writable_repo()?;
-        let progress = Progress::new(context.progress, quiet);
+        let progress = Progress::new(context, quiet);
         let options = PullOptions {
             platform: self.platform(),
             name,
@@ -121,7 +122,7 @@ impl PullFlags {
             progress: &|event| progress.event(&event),
         };
         let pulled = fetch::pull(&repo, source, &options)?;
-        if !quiet {
+        if !quiet && context.log_level >= LogLevel::Warn {
             say_left_out(&pulled.left_out);
         }
         Ok(pulled)
