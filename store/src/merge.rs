@@ -220,9 +220,8 @@ impl<'m, 'r> Merge<'m, 'r> {
     ) -> Result<Node> {
         let mut root = self.open(root)?;
         let way = self.resolve(&mut root, path, true)?;
-        let place = way.join("/");
         self.at(&mut root, &way, |merge, node| {
-            merge.overlay(layering, Some(node), upper, &place, true)
+            merge.overlay(layering, Some(node), upper, path, true)
         })?;
         Ok(Node::Open(root))
     }

@@ -39,12 +39,12 @@ pub(crate) fn tar_of(items: &[Item<'_>]) -> Vec<u8> {
             Item::Link(path, target) => {
                 header.set_entry_type(tar::EntryType::Symlink);
                 header.set_mode(0o777);
-                header.set_link_name(target).expect("target");
+                header.set_link_name_literal(target).expect("target");
                 (path, &[])
             }
             Item::Hard(path, target) => {
                 header.set_entry_type(tar::EntryType::Link);
-                header.set_link_name(target).expect("target");
+                header.set_link_name_literal(target).expect("target");
                 (path, &[])
             }
             Item::Special(path, ty) => {
@@ -70,11 +70,17 @@ pub(crate) fn import(repo: &Repo, tar: &[u8]) -> Result<store::ImportedLayer, Er
 }
 
 /// An image of layers given as tars.
+#[allow(dead_code)]
 pub(crate) fn image(repo: &Repo, tars: &[Vec<u8>]) -> Image {
-    let layers: Vec<_> = tars
+    try_image(repo, tars).expect("image")
+}
+
+/// The same, of layers that may be refused.
+pub(crate) fn try_image(repo: &Repo, tars: &[Vec<u8>]) -> Result<Image, Error> {
+    let layers = tars
         .iter()
-        .map(|tar| import(repo, tar).expect("import").layer)
-        .collect();
+        .map(|tar| import(repo, tar).map(|imported| imported.layer))
+        .collect::<Result<Vec<_>, _>>()?;
     let diff_ids: Vec<String> = layers
         .iter()
         .map(|layer| layer.diff_id.to_string())
@@ -82,7 +88,15 @@ pub(crate) fn image(repo: &Repo, tars: &[Vec<u8>]) -> Image {
     let rootfs = serde_json::json!({"type": "layers", "diff_ids": diff_ids});
     let config = serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs});
     let config = ImageConfig::parse(config.to_string().into_bytes()).expect("config");
-    commit(repo, "test", &manifest(&config, tars), &config, &layers)
+    let name = ImageName::new("test").expect("name");
+    commit_image(
+        repo,
+        &name,
+        None,
+        &manifest(&config, tars),
+        &config,
+        &layers,
+    )
 }
 
 /// The manifest of an image with these layers.
@@ -98,6 +112,7 @@ pub(crate) fn manifest(config: &ImageConfig, tars: &[Vec<u8>]) -> Manifest {
 }
 
 /// Commits an image under a literal name.
+#[allow(dead_code)]
 pub(crate) fn commit(
     repo: &Repo,
     name: &str,
