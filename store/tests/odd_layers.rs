@@ -302,3 +302,34 @@ fn known_bad_tars() {
         check(&repo, temp.path(), &tar).expect("an error and no more");
     }
 }
+
+#[test]
+fn content_ends_at_its_limit() {
+    let (temp, repo) = repository();
+    let tar_of = |sizes: [usize; 2]| {
+        let mut tar = Vec::new();
+        for (name, size) in [b"a", b"b"].into_iter().zip(sizes) {
+            let (path, data) = (name.to_vec(), vec![name[0]; size]);
+            let entry = Entry {
+                kind: b'0',
+                path,
+                link: vec![],
+                size: None,
+                data,
+                damage: None,
+            };
+            write(&mut tar, &entry);
+        }
+        tar.extend([0; 1024]);
+        tar
+    };
+    let (fits, over) = (tar_of([1250, 1250]), tar_of([1250, 1251]));
+    assert_eq!(import(&repo, &fits, None).expect("it fits").entries, 2);
+    check(&repo, temp.path(), &over).expect("an error and no more");
+    assert_eq!(
+        import(&repo, &over, None)
+            .expect_err("a byte too many")
+            .to_string(),
+        "layer is too large: the limit is 2500 bytes of files"
+    );
+}
