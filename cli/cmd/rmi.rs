@@ -26,7 +26,6 @@ pub(crate) struct RmiArgs {
 
 /// Removes images.
 pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure> {
-    context.refuse_root()?;
     let repo = context.open_repo_of(args.names.first().map_or("", String::as_str))?;
     let mut any_last = false;
     {

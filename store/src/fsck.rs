@@ -11,15 +11,15 @@ use std::io::Read as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
-use sha2::Digest as _;
 
 use crate::commit::Commit;
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::fsck_refs::find_places;
 use crate::id::ObjectId;
 use crate::loose::{shelf, shelves};
 use crate::object::{DirTree, Meta, ObjectKind, file_header};
-use crate::repo::{ContentKind, Repo};
+use crate::repo::Repo;
 use crate::txn::physical_mode;
 
 /// How much of a file is read at once, in bytes.
@@ -144,7 +144,7 @@ fn check_object(repo: &Repo, kind: ObjectKind, id: &ObjectId, buffer: &mut [u8])
         ObjectKind::File => check_file(repo, id, buffer)?,
         _ => {
             let bytes = repo.read_metadata(kind, id)?;
-            let found = ObjectId::of(&bytes);
+            let found = repo.mode().hash().id_of(&bytes);
             // Bytes that are somebody else's need not be a good object of this kind.
             if found == *id {
                 match kind {
@@ -165,7 +165,7 @@ fn check_object(repo: &Repo, kind: ObjectKind, id: &ObjectId, buffer: &mut [u8])
             found: found.hex(),
         });
     }
-    let stat = repo.objects.stat(Repo::loose(kind, id))?;
+    let stat = repo.objects.stat(repo.loose(kind, id))?;
     match stat.map(|stat| stat.st_mode & 0o7777) {
         Some(found) if found != mode => Err(Error::Corrupt {
             what: format!("the mode of {}", what()),
@@ -181,15 +181,18 @@ fn check_file(repo: &Repo, id: &ObjectId, buffer: &mut [u8]) -> Result<(ObjectId
     let content = repo.open_file(id)?;
     match content.kind {
         ContentKind::Symlink { target } => {
-            let found = ObjectId::of(&file_header(&content.meta, &target));
+            let found = repo
+                .mode()
+                .hash()
+                .id_of(&file_header(&content.meta, &target));
             Ok((found, target.len() as u64, METADATA_MODE))
         }
         ContentKind::Regular { mut file, .. } => {
-            let mut hash = sha2::Sha256::new();
-            hash.update(file_header(&content.meta, ""));
+            let mut hash = repo.mode().hash().hasher();
+            hash.update(&file_header(&content.meta, ""));
             let mut size = 0;
             loop {
-                let path = || repo.objects.path().join(Repo::loose(ObjectKind::File, id));
+                let path = || repo.objects.path().join(repo.loose(ObjectKind::File, id));
                 let read = file
                     .read(buffer)
                     .map_err(|error| Error::io("read", path())(error))?;
@@ -199,11 +202,7 @@ fn check_file(repo: &Repo, id: &ObjectId, buffer: &mut [u8]) -> Result<(ObjectId
                 hash.update(&buffer[..read]);
                 size += read as u64;
             }
-            Ok((
-                ObjectId::new(hash.finalize().into()),
-                size,
-                physical_mode(content.meta.mode),
-            ))
+            Ok((hash.finish(), size, physical_mode(content.meta.mode)))
         }
     }
 }

@@ -11,6 +11,7 @@
 //! image's ref is written last; with it the image exists.
 
 use crate::commit::{Commit, Value};
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::history::commit_history;
 use crate::id::{DiffId, Digest, ObjectId};
@@ -19,7 +20,7 @@ use crate::name::{FLAT, IMAGES, ImageName, RefName};
 use crate::object::{DirTree, Meta, S_IFREG, TreeId, Xattrs};
 use crate::oci::{CONFIG_BYTES_MAX, Document, ImageConfig, Manifest};
 use crate::reference::Reference;
-use crate::repo::{ContentKind, Entry, Repo};
+use crate::repo::{Entry, Repo};
 use crate::txn::{Mtime, Txn};
 
 /// The shortest prefix of an id or digest that is looked up.

@@ -4,11 +4,11 @@ use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::chunk::ChunkReader;
+use crate::content::SYMLINK_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::import::LayerLimits;
 use crate::layer_tree::{LayerDir, Leaf, Refusal, components, link_components};
 use crate::object::{Meta, S_IFDIR, S_IFLNK, S_IFREG, Xattrs};
-use crate::repo::SYMLINK_BYTES_MAX;
 use crate::tar_stream::{EntryKind, TarEntry, TarError, TarStream};
 use crate::txn::Mtime;
 

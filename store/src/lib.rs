@@ -32,19 +32,27 @@
 //!
 //! The crate takes paths and times, reads no environment and prints nothing.
 
+mod change;
 mod checkout;
 mod chunk;
 mod commit;
 mod commit_dir;
 mod commit_tar;
 mod commit_tree;
+mod content;
 mod dir;
 mod error;
+#[cfg(not(feature = "fault"))]
+#[allow(unreachable_pub, reason = "public with the feature")]
+mod fault;
+#[cfg(feature = "fault")]
+pub mod fault;
 mod follow;
 mod fsck;
 mod fsck_refs;
 mod gc;
 mod gvariant;
+mod hash;
 mod history;
 mod id;
 mod image;
@@ -59,6 +67,7 @@ mod list;
 mod lock;
 mod loose;
 mod merge;
+mod mode;
 mod name;
 mod object;
 pub mod oci;
@@ -67,6 +76,7 @@ mod place;
 mod plan;
 mod prune;
 mod reach;
+mod real_xattrs;
 mod reference;
 mod refs;
 mod repo;
@@ -90,16 +100,19 @@ pub use commit::{Commit, Value};
 pub use commit_dir::{Owner, commit_dir};
 pub use commit_tar::{TarCommit, commit_tar};
 pub use commit_tree::{CommitOptions, CommitReport};
+pub use content::{Content, ContentKind, Payload};
 pub use error::{Error, Result};
 pub use follow::follow;
 pub use fsck::{FsckOptions, FsckReport, Problem, fsck};
 pub use gc::{GcOptions, GcReport, gc};
+pub use hash::HashKind;
 pub use id::{DiffId, Digest, ObjectId};
 pub use image::{Image, commit_image, find_image, images, load_image, named_image, unix_seconds};
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer};
 pub use layer::{Layer, known_layer};
 pub use list::{ListDepth, Listed, ListedKind, list};
 pub use lock::{Lock, LockKind, LockWait};
+pub use mode::Mode;
 pub use name::{ImageName, RefName};
 pub use object::{
     DirTree, Meta, ObjectKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, TreeId, Xattrs, file_header,
@@ -108,7 +121,7 @@ pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;
 pub use reference::Reference;
 pub use refs::Durability;
-pub use repo::{Content, ContentKind, Entry, Mode, Repo};
+pub use repo::{Entry, Repo};
 pub use revision::resolve_revision;
 pub use shared_checkout::shared_checkout;
 pub use stat::{KindStat, StatReport, stat};

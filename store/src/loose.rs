@@ -84,6 +84,6 @@ pub(crate) fn all_objects(repo: &Repo) -> Result<Vec<(ObjectKind, ObjectId)>> {
 
 /// The bytes of an object's file; 0 when it is gone.
 pub(crate) fn size(repo: &Repo, kind: ObjectKind, id: &ObjectId) -> Result<u64> {
-    let stat = repo.objects.stat(Repo::loose(kind, id))?;
+    let stat = repo.objects.stat(repo.loose(kind, id))?;
     Ok(stat.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0)))
 }

@@ -11,12 +11,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::layer::Layer;
 use crate::layer_tree::{DEPTH_MAX, SYMLINKS_MAX};
 use crate::object::{DirTree, Meta, TreeId};
-use crate::repo::{ContentKind, Repo};
+use crate::repo::Repo;
 use crate::txn::Txn;
 
 const WHITEOUT: &str = ".wh.";

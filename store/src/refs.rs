@@ -2,7 +2,6 @@
 //!
 //! Reading takes no lock. A ref is replaced by rename, so a reader sees the old commit or the new one.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -129,6 +128,7 @@ impl Repo {
         id: Option<&ObjectId>,
         durability: Durability,
     ) -> Result<()> {
+        self.check_writable()?;
         let sync = self.fsync() && durability == Durability::Lasting;
         let Some(id) = id else {
             return self.remove_ref(name, sync);
@@ -136,12 +136,10 @@ impl Repo {
         let (dir, leaf) = self.ref_dir(name, sync)?;
         let temp = temp_name(leaf);
         dir.remove_file(&temp)?;
-        let mut file = dir.create(&temp, 0o644)?;
-        let path = dir.path().join(leaf);
-        file.write_all(format!("{id}\n").as_bytes())
-            .map_err(Error::io("write", &path))?;
+        let file = dir.create(&temp, 0o644)?;
+        dir.write(&file, &temp, format!("{id}\n").as_bytes())?;
         if sync {
-            file.sync_data().map_err(Error::io("sync", &path))?;
+            dir.sync_file(&file, &temp)?;
         }
         dir.rename(&temp, &dir, leaf)?;
         if sync { dir.sync() } else { Ok(()) }

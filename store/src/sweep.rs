@@ -37,7 +37,7 @@ pub(crate) fn count(candidates: &[(ObjectKind, ObjectId, u64)]) -> Swept {
 pub(crate) fn sweep(repo: &Repo, candidates: &[(ObjectKind, ObjectId, u64)]) -> Result<()> {
     for kind in TOP_DOWN {
         for (_, id, _) in candidates.iter().filter(|(have, _, _)| *have == kind) {
-            let name = Repo::loose(kind, id);
+            let name = repo.loose(kind, id);
             repo.objects.remove_file(&name)?;
             if kind == ObjectKind::Commit {
                 repo.objects

@@ -28,7 +28,6 @@ pub(crate) struct RefsArgs {
 pub(crate) fn refs(args: RefsArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
     if let Some(name) = args.delete {
-        context.refuse_root()?;
         let _lock = context.lock(&repo, LockKind::Shared)?;
         let name = RefName::new(name)?;
         if repo.resolve(&name)?.is_none() && repo.alias_target(&name)?.is_none() {
