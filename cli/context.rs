@@ -154,6 +154,11 @@ impl Context {
         Ok(dir)
     }
 
+    /// The time so long ago.
+    pub(crate) fn ago(&self, duration: Duration) -> Option<SystemTime> {
+        SystemTime::now().checked_sub(duration)
+    }
+
     /// Seconds since 1970.
     pub(crate) fn now(&self) -> u64 {
         SystemTime::now()

@@ -250,6 +250,11 @@ pub fn load_image(
     })
 }
 
+/// The config of that digest, if the repository has it whole.
+pub fn known_config(repo: &Repo, digest: &Digest) -> Option<ImageConfig> {
+    load_config(repo, digest).ok()
+}
+
 /// Reads a config by its digest.
 pub(crate) fn load_config(repo: &Repo, digest: &Digest) -> Result<ImageConfig> {
     use std::io::Read as _;

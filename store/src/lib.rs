@@ -16,6 +16,7 @@
 //!     berth/used/<id>/          what a container or deployment holds
 //!   tmp/staging-<boot id>-…/    objects of a running transaction
 //!   berth/partial/<digest>      blobs whose download broke off
+//!   berth/lock/<digest>         held while an image or layer is being fetched
 //!   .lock                       shared: objects stay; exclusive: gc's sweep
 //! ```
 //!
@@ -47,6 +48,7 @@ mod error;
 mod fault;
 #[cfg(feature = "fault")]
 pub mod fault;
+mod fetch_lock;
 mod follow;
 mod fsck;
 mod fsck_refs;
@@ -102,12 +104,15 @@ pub use commit_tar::{TarCommit, commit_tar};
 pub use commit_tree::{CommitOptions, CommitReport};
 pub use content::{Content, ContentKind, Payload};
 pub use error::{Error, Result};
+pub use fetch_lock::FetchLock;
 pub use follow::follow;
 pub use fsck::{FsckOptions, FsckReport, Problem, fsck};
 pub use gc::{GcOptions, GcReport, gc};
 pub use hash::HashKind;
 pub use id::{DiffId, Digest, ObjectId};
-pub use image::{Image, commit_image, find_image, images, load_image, named_image, unix_seconds};
+pub use image::{
+    Image, commit_image, find_image, images, known_config, load_image, named_image, unix_seconds,
+};
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer};
 pub use layer::{Layer, known_layer};
 pub use list::{ListDepth, Listed, ListedKind, list};

@@ -62,7 +62,10 @@ pub(crate) fn shelf(repo: &Repo, name: &str) -> Result<Shelf> {
         let Some((stem, suffix)) = text.split_once('.') else {
             continue;
         };
-        let Some(kind) = TOP_DOWN.into_iter().find(|kind| kind.as_str() == suffix) else {
+        let Some(kind) = TOP_DOWN
+            .into_iter()
+            .find(|kind| repo.suffix(*kind) == suffix)
+        else {
             continue;
         };
         match ObjectId::from_hex(&format!("{name}{stem}")) {

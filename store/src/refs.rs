@@ -2,6 +2,7 @@
 //!
 //! Reading takes no lock. A ref is replaced by rename, so a reader sees the old commit or the new one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -163,15 +164,34 @@ impl Repo {
     }
 
     fn remove_ref(&self, name: &RefName, sync: bool) -> Result<()> {
-        let (parent, leaf) = match name.as_str().rsplit_once('/') {
-            Some((parent, leaf)) => (Path::new("refs/heads").join(parent), leaf),
-            None => (PathBuf::from("refs/heads"), name.as_str()),
-        };
+        let (parent, leaf) = place(name);
         let Some(dir) = self.dir.try_dir(&parent)? else {
             return Ok(());
         };
         dir.remove_file(leaf)?;
         if sync { dir.sync() } else { Ok(()) }
+    }
+
+    /// Removes many refs; their end is on disk when this returns.
+    pub(crate) fn remove_refs(&self, names: &[RefName]) -> Result<()> {
+        self.check_writable()?;
+        let mut dirs: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
+        for name in names {
+            let (parent, leaf) = place(name);
+            dirs.entry(parent).or_default().push(leaf);
+        }
+        for (parent, leaves) in dirs {
+            let Some(dir) = self.dir.try_dir(&parent)? else {
+                continue;
+            };
+            for leaf in leaves {
+                dir.remove_file(leaf)?;
+            }
+            if self.fsync() {
+                dir.sync()?;
+            }
+        }
+        Ok(())
     }
 
     /// The directory of a ref, made when it is missing, and the last component.
@@ -193,6 +213,14 @@ impl Repo {
             }
             dir = dir.dir(part)?;
         }
+    }
+}
+
+/// The directory of a ref below the repository, and its name there.
+fn place(name: &RefName) -> (PathBuf, &str) {
+    match name.as_str().rsplit_once('/') {
+        Some((parent, leaf)) => (Path::new("refs/heads").join(parent), leaf),
+        None => (PathBuf::from("refs/heads"), name.as_str()),
     }
 }
 
