@@ -42,10 +42,15 @@ pub enum Step {
 /// Somebody who watches.
 #[cfg(feature = "fault")]
 pub trait Watch: Send + Sync {
-    /// Before a call; an error is what the call then gives. `to` is the second path of a rename or link.
-    fn before(&self, step: Step, path: &Path, to: Option<&Path>) -> Result<(), Errno>;
-    /// After a call that succeeded.
-    fn after(&self, step: Step, path: &Path, to: Option<&Path>);
+    /// Comes between: `go` makes the call and says whether it succeeded. When it was not made, what is returned is what
+    /// the caller gets. `to` is the second path of a rename or link.
+    fn around(
+        &self,
+        step: Step,
+        path: &Path,
+        to: Option<&Path>,
+        go: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Errno>;
 }
 
 #[cfg(feature = "fault")]
@@ -85,8 +90,10 @@ pub(crate) fn act<T, E: From<Errno>>(
         .clone();
     let Some(watch) = watch else { return call() };
     let (path, to) = (path(), to());
-    watch.before(step, &path, to.as_deref())?;
-    let done = call()?;
-    watch.after(step, &path, to.as_deref());
-    Ok(done)
+    let (mut call, mut given) = (Some(call), None);
+    watch.around(step, &path, to.as_deref(), &mut || {
+        given = call.take().map(|call| call());
+        matches!(given, Some(Ok(_)))
+    })?;
+    given.unwrap_or(Err(Errno::INTR.into()))
 }

@@ -9,6 +9,7 @@ use crate::dir::Dir;
 use crate::error::Result;
 use crate::fetch_lock::LOCKS;
 use crate::id::ObjectId;
+use crate::refs;
 use crate::repo::Repo;
 use crate::roots::Root;
 use crate::shared_checkout::UNFINISHED;
@@ -51,10 +52,18 @@ pub(crate) fn remove_scraps(repo: &Repo) -> Result<()> {
             }
         }
     }
-    match repo.dir.try_dir("tmp")? {
-        Some(tmp) => staging::sweep(&tmp),
-        None => Ok(()),
+    let Some(tmp) = repo.dir.try_dir("tmp")? else {
+        return Ok(());
+    };
+    for (name, _) in tmp.list()? {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with(refs::UNFINISHED))
+        {
+            tmp.remove_file(name)?;
+        }
     }
+    staging::sweep(&tmp)
 }
 
 fn open(checkouts: &Path) -> Result<Option<Dir>> {

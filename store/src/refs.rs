@@ -135,14 +135,18 @@ impl Repo {
             return self.remove_ref(name, sync);
         };
         let (dir, leaf) = self.ref_dir(name, sync)?;
-        let temp = temp_name(leaf);
-        dir.remove_file(&temp)?;
-        let file = dir.create(&temp, 0o644)?;
-        dir.write(&file, &temp, format!("{id}\n").as_bytes())?;
-        if sync {
-            dir.sync_file(&file, &temp)?;
-        }
-        dir.rename(&temp, &dir, leaf)?;
+        let tmp = self.dir.ensure_dir("tmp", 0o777)?;
+        let temp = temp_name();
+        tmp.remove_file(&temp)?;
+        let file = tmp.create(&temp, 0o644)?;
+        let write = || {
+            tmp.write(&file, &temp, format!("{id}\n").as_bytes())?;
+            if sync {
+                tmp.sync_file(&file, &temp)?;
+            }
+            tmp.rename(&temp, &dir, leaf)
+        };
+        discard_unless(write(), &tmp, &temp)?;
         if sync { dir.sync() } else { Ok(()) }
     }
 
@@ -155,11 +159,12 @@ impl Repo {
         {
             return Ok(());
         }
-        let temp = temp_name(leaf);
+        let tmp = self.dir.ensure_dir("tmp", 0o777)?;
+        let temp = temp_name();
         let target = target.as_str().rsplit('/').next().unwrap_or_default();
-        dir.remove_file(&temp)?;
-        dir.symlink(target, &temp)?;
-        dir.rename(&temp, &dir, leaf)?;
+        tmp.remove_file(&temp)?;
+        tmp.symlink(target, &temp)?;
+        discard_unless(tmp.rename(&temp, &dir, leaf), &tmp, &temp)?;
         if self.fsync() { dir.sync() } else { Ok(()) }
     }
 
@@ -224,15 +229,25 @@ fn place(name: &RefName) -> (PathBuf, &str) {
     }
 }
 
-/// A name that ostree does not take for a ref, since it starts with a dot; one per process and thread.
-fn temp_name(leaf: &str) -> String {
-    let mut short = leaf.to_owned();
-    short.truncate(leaf.floor_char_boundary(200));
+/// How the names of refs begin that are still being written, in `tmp`; gc removes what a crash left of them.
+pub(crate) const UNFINISHED: &str = "ref-";
+
+/// A name in `tmp`, one per process and thread.
+fn temp_name() -> String {
     format!(
-        ".{short}.{}-{}",
+        "{UNFINISHED}{}-{}",
         std::process::id(),
         rustix::thread::gettid().as_raw_nonzero()
     )
+}
+
+/// Removes a temporary file that did not become a ref.
+fn discard_unless(done: Result<()>, tmp: &Dir, temp: &str) -> Result<()> {
+    if done.is_err() {
+        // The error that matters is the first one.
+        let _ = tmp.remove_file(temp);
+    }
+    done
 }
 
 fn walk(

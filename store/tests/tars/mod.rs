@@ -70,11 +70,39 @@ pub(crate) fn import(repo: &Repo, tar: &[u8]) -> Result<store::ImportedLayer, Er
 }
 
 /// An image of layers given as tars.
+#[allow(dead_code)]
 pub(crate) fn image(repo: &Repo, tars: &[Vec<u8>]) -> Image {
-    let layers: Vec<_> = tars
-        .iter()
-        .map(|tar| import(repo, tar).expect("import").layer)
-        .collect();
+    image_named(repo, "test", tars, &|_| {})
+}
+
+/// The same under another name; `finished` is told of each layer that is in the store.
+#[allow(dead_code)]
+pub(crate) fn image_named(
+    repo: &Repo,
+    name: &str,
+    tars: &[Vec<u8>],
+    finished: &dyn Fn(&str),
+) -> Image {
+    try_image(repo, name, tars, finished).expect("image")
+}
+
+/// The same for where it may fail.
+pub(crate) fn try_image(
+    repo: &Repo,
+    name: &str,
+    tars: &[Vec<u8>],
+    finished: &dyn Fn(&str),
+) -> Result<Image, Error> {
+    let mut layers = Vec::new();
+    for tar in tars {
+        let known = store::known_layer(repo, &DiffId::of(tar))?;
+        let layer = match known {
+            Some(layer) => layer,
+            None => import(repo, tar)?.layer,
+        };
+        finished(&layer.diff_id.hex());
+        layers.push(layer);
+    }
     let diff_ids: Vec<String> = layers
         .iter()
         .map(|layer| layer.diff_id.to_string())
@@ -82,7 +110,15 @@ pub(crate) fn image(repo: &Repo, tars: &[Vec<u8>]) -> Image {
     let rootfs = serde_json::json!({"type": "layers", "diff_ids": diff_ids});
     let config = serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs});
     let config = ImageConfig::parse(config.to_string().into_bytes()).expect("config");
-    commit(repo, "test", &manifest(&config, tars), &config, &layers)
+    let name = ImageName::new(name).expect("name");
+    commit_image(
+        repo,
+        &name,
+        None,
+        &manifest(&config, tars),
+        &config,
+        &layers,
+    )
 }
 
 /// The manifest of an image with these layers.
@@ -98,6 +134,7 @@ pub(crate) fn manifest(config: &ImageConfig, tars: &[Vec<u8>]) -> Manifest {
 }
 
 /// Commits an image under a literal name.
+#[allow(dead_code)]
 pub(crate) fn commit(
     repo: &Repo,
     name: &str,
