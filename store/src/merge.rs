@@ -52,7 +52,7 @@ pub(crate) struct Merge<'m, 'r> {
 struct Layering<'l> {
     implicit: HashSet<&'l str>,
     has_whiteouts: bool,
-    /// Directories that turned out to lie behind a symbolic link, by the path they were found at.
+    /// Directories that turned out to lie behind a symbolic link, by their path in the layer.
     redirected: Vec<(String, TreeId)>,
 }
 
@@ -113,7 +113,8 @@ impl<'m, 'r> Merge<'m, 'r> {
         Ok(())
     }
 
-    /// `upper` over `below`; `keep_meta` when the way led through a link, so that the directory is nobody's entry.
+    /// `upper` over `below`; `path` is the layer's own name for it. `keep_meta` when the way led through a link, so that
+    /// the directory is nobody's entry.
     fn overlay(
         &self,
         layering: &mut Layering<'_>,
@@ -220,9 +221,8 @@ impl<'m, 'r> Merge<'m, 'r> {
     ) -> Result<Node> {
         let mut root = self.open(root)?;
         let way = self.resolve(&mut root, path, true)?;
-        let place = way.join("/");
         self.at(&mut root, &way, |merge, node| {
-            merge.overlay(layering, Some(node), upper, &place, true)
+            merge.overlay(layering, Some(node), upper, path, true)
         })?;
         Ok(Node::Open(root))
     }

@@ -321,13 +321,18 @@ fn a_directory_nobody_names_keeps_the_owner_below() {
         Dir("d/", 0o1777),
         Dir("lib64/", 0o755),
         Dir("usr/lib/", 0o755),
+        Dir("usr/lib/x86/", 0o700),
         Link("lib", "usr/lib"),
     ];
     let image = image(
         &store.repo,
         &[
             below,
-            vec![File("d/x", 0o644, b"x"), File("lib/new.so", 0o644, b"so")],
+            vec![
+                File("d/x", 0o644, b"x"),
+                File("lib/new.so", 0o644, b"so"),
+                File("lib/x86/f", 0o644, b"f"),
+            ],
         ],
     );
     let tree = listing(&store.repo, image.root);
@@ -335,6 +340,14 @@ fn a_directory_nobody_names_keeps_the_owner_below() {
     assert_eq!(
         (tree["/lib"].as_str(), tree["/usr/lib/new.so"].as_str()),
         ("-> usr/lib", "644 70 so")
+    );
+    // However deep behind the link: what matters is the layer's own name for the directory.
+    assert_eq!(
+        (
+            tree["/usr/lib/x86/"].as_str(),
+            tree["/usr/lib/x86/f"].as_str()
+        ),
+        ("700 70", "644 70 f")
     );
 }
 
