@@ -12,6 +12,7 @@
 //!     ociimage/<config>         config: content
 //!     ociimage/<blob>           layer, by its compressed blob
 //!     ocilayer/<diff id>        layer, by what it unpacks to
+//!     ocirecipe/<diff id>       how its tar is made again, byte for byte
 //!     ocifs/<name>              flattened image, one commit for each step of its history
 //!     berth/used/<id>/          what a container or deployment holds
 //!   tmp/staging-<boot id>-…/    objects of a running transaction
@@ -67,8 +68,11 @@ mod place;
 mod plan;
 mod prune;
 mod reach;
+mod recipe;
+mod recording;
 mod reference;
 mod refs;
+mod replay;
 mod repo;
 mod revision;
 mod roots;
@@ -97,7 +101,7 @@ pub use gc::{GcOptions, GcReport, gc};
 pub use id::{DiffId, Digest, ObjectId};
 pub use image::{Image, commit_image, find_image, images, load_image, named_image, unix_seconds};
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer};
-pub use layer::{Layer, known_layer};
+pub use layer::{Layer, known_layer, stored_layer};
 pub use list::{ListDepth, Listed, ListedKind, list};
 pub use lock::{Lock, LockKind, LockWait};
 pub use name::{ImageName, RefName};
@@ -108,6 +112,7 @@ pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;
 pub use reference::Reference;
 pub use refs::Durability;
+pub use replay::{ReplayReport, replay};
 pub use repo::{Content, ContentKind, Entry, Mode, Repo};
 pub use revision::resolve_revision;
 pub use shared_checkout::shared_checkout;

@@ -4,7 +4,8 @@
 //! `.wh..wh..opq` hides all that the directory had. Only names of lower layers are hidden, so the order of entries in
 //! the tar does not matter. A directory that the layer has on top of nothing is taken by its id, without being read, so
 //! the cost follows what changed. Where a layer goes through a directory it does not name and a lower layer has a
-//! symbolic link there (`lib` over `lib -> usr/lib`), the link is followed, as it would be on disk.
+//! symbolic link there (`lib` over `lib -> usr/lib`), the link is followed, as it would be on disk. An entry that OSTree
+//! cannot hold (a device) still hides what has its name below.
 //!
 //! The rules are the [image-spec's](https://github.com/opencontainers/image-spec/blob/main/layer.md); docker's overlay
 //! driver and podman show the same trees.
@@ -44,6 +45,8 @@ struct OpenDir {
 pub(crate) struct Merge<'m, 'r> {
     txn: &'m Txn<'r>,
     root: Option<Node>,
+    /// Paths of entries of all layers so far that OSTree cannot hold.
+    left_out: HashSet<String>,
     /// Dirtrees this merge wrote: they may not be in the repository yet.
     written: HashMap<ObjectId, DirTree>,
 }
@@ -51,6 +54,8 @@ pub(crate) struct Merge<'m, 'r> {
 /// One layer on its way over the tree.
 struct Layering<'l> {
     implicit: HashSet<&'l str>,
+    /// Names of entries that OSTree cannot hold, by directory.
+    hides: HashMap<&'l str, Vec<&'l str>>,
     has_whiteouts: bool,
     /// Directories that turned out to lie behind a symbolic link, by their path in the layer.
     redirected: Vec<(String, TreeId)>,
@@ -61,6 +66,7 @@ impl<'m, 'r> Merge<'m, 'r> {
         Self {
             txn,
             root: None,
+            left_out: HashSet::new(),
             written: HashMap::new(),
         }
     }
@@ -96,8 +102,15 @@ impl<'m, 'r> Merge<'m, 'r> {
 
     /// Puts a layer over the tree.
     pub(crate) fn apply(&mut self, layer: &Layer) -> Result<()> {
+        let mut hides: HashMap<&str, Vec<&str>> = HashMap::new();
+        for path in &layer.notes.hides {
+            let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+            hides.entry(dir).or_default().push(name);
+            self.left_out.insert(path.clone());
+        }
         let mut layering = Layering {
             implicit: layer.notes.implicit.iter().map(String::as_str).collect(),
+            hides,
             has_whiteouts: layer.notes.whiteouts != Some(0),
             redirected: Vec::new(),
         };
@@ -144,6 +157,10 @@ impl<'m, 'r> Merge<'m, 'r> {
         if opaque {
             dir.files.clear();
             dir.dirs.clear();
+        }
+        for name in layering.hides.get(path).into_iter().flatten() {
+            dir.files.remove(*name);
+            dir.dirs.remove(*name);
         }
         let mut hides = false;
         for (name, _) in &tree.files {
@@ -243,13 +260,21 @@ impl<'m, 'r> Merge<'m, 'r> {
             found = dir.files.get(name).copied();
             Ok(Node::Open(dir))
         })?;
-        let id = found.ok_or_else(missing)?;
+        let lost = found.is_none()
+            && (self.left_out.contains(target) || self.left_out.contains(&way.join("/")));
+        if found.is_none() && !lost {
+            return Err(missing());
+        }
         let way = self.resolve(&mut root, path, false)?;
         let (name, parents) = way.split_last().ok_or_else(missing)?;
         self.at(&mut root, parents, |merge, node| {
             let mut dir = merge.open(node)?;
             dir.dirs.remove(name);
-            dir.files.insert(name.clone(), id);
+            match found {
+                Some(id) => dir.files.insert(name.clone(), id),
+                // A link to what OSTree cannot hold is one more of that.
+                None => dir.files.remove(name),
+            };
             Ok(Node::Open(dir))
         })?;
         Ok(Node::Open(root))

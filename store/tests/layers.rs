@@ -131,8 +131,9 @@ fn a_second_import_writes_nothing() {
         File("b", 0o640, b"x"),
     ]);
     let first = import(&store.repo, &tar).expect("import");
-    // One file with two names, one with another mode, three dirtrees and dirmetas in all, two commits.
-    assert_eq!(first.written.objects, 2 + 2 + 2 + 2);
+    // One file with two names, one with another mode, three dirtrees and dirmetas in all, two commits; and the recipe,
+    // its directory and its commit.
+    assert_eq!(first.written.objects, 2 + 2 + 2 + 2 + 3);
     assert_eq!(
         import(&store.repo, &tar).expect("import").written.objects,
         0
