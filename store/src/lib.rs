@@ -88,6 +88,8 @@ mod txn;
 mod untag;
 mod usage;
 mod used;
+mod verify;
+mod verify_walk;
 
 pub use checkout::{CheckoutMode, CheckoutOptions, CheckoutReport, checkout};
 pub use commit::{Commit, Value};
@@ -123,3 +125,4 @@ pub use txn::{LargeFile, Mtime, Txn, Written};
 pub use untag::{UntagOptions, UntagReport, untag};
 pub use usage::{ImageUsage, image_usage};
 pub use used::{pin, unpin, users_of};
+pub use verify::{VerifiedLayer, VerifyOptions, VerifyReport, verify};
