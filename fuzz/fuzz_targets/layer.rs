@@ -1,10 +1,11 @@
-//! Layers: any bytes are a layer or an error; nothing panics, and nothing appears outside the repository.
+//! Layers: any bytes are a layer, which comes out again as it went in, or an error; nothing panics, and nothing appears
+//! outside the repository.
 #![no_main]
 
 use std::cell::OnceCell;
 
 use libfuzzer_sys::fuzz_target;
-use store::{LayerLimits, LayerOrigin, Mode, Repo, import_layer};
+use store::{LayerLimits, LayerOrigin, Mode, Repo, import_layer, replay};
 
 thread_local! {
     static PLACE: OnceCell<(tempfile::TempDir, Repo)> = const { OnceCell::new() };
@@ -25,6 +26,9 @@ fuzz_target!(|bytes: &[u8]| {
         let mut input = bytes;
         if let Ok(imported) = import_layer(repo, &mut input, &origin, &limits) {
             assert!(repo.read_dirtree(&imported.layer.root.contents).is_ok());
+            let mut tar = Vec::new();
+            replay(repo, &imported.layer.diff_id, &mut tar).expect("replay");
+            assert!(tar == bytes);
         }
         assert_eq!(std::fs::read_dir(temp.path()).expect("readable").count(), 1);
     });

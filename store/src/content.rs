@@ -74,6 +74,23 @@ impl Payload {
             Form::Deflated(_) => None,
         }
     }
+
+    /// A file with just these bytes that can be read from anywhere; compressed ones are copied into memory, `size` bytes
+    /// at most.
+    pub(crate) fn into_seekable(self, size: u64) -> Result<File> {
+        match self.0 {
+            Form::Plain(file) => Ok(file),
+            Form::Deflated(packed) => {
+                let what = || Path::new("a file in memory");
+                let flags = rustix::fs::MemfdFlags::CLOEXEC;
+                let memory = rustix::fs::memfd_create("berth-object", flags);
+                let mut file = File::from(memory.map_err(Error::io("create", what()))?);
+                std::io::copy(&mut packed.take(size), &mut file)
+                    .map_err(Error::io("write", what()))?;
+                Ok(file)
+            }
+        }
+    }
 }
 
 impl Read for Payload {

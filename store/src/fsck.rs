@@ -23,7 +23,7 @@ use crate::repo::Repo;
 use crate::txn::physical_mode;
 
 /// How much of a file is read at once, in bytes.
-const BUFFER_BYTES: usize = 128 << 10;
+pub(crate) const BUFFER_BYTES: usize = 128 << 10;
 /// The mode of every object that is no regular file.
 const METADATA_MODE: u32 = 0o644;
 
@@ -138,7 +138,12 @@ fn check_shelf(repo: &Repo, name: &str, buffer: &mut [u8]) -> Result<Checked> {
 }
 
 /// Reads and hashes one object; gives its bytes.
-fn check_object(repo: &Repo, kind: ObjectKind, id: &ObjectId, buffer: &mut [u8]) -> Result<u64> {
+pub(crate) fn check_object(
+    repo: &Repo,
+    kind: ObjectKind,
+    id: &ObjectId,
+    buffer: &mut [u8],
+) -> Result<u64> {
     let what = || format!("{} {id}", kind.as_str());
     let (found, size, mode) = match kind {
         ObjectKind::File => check_file(repo, id, buffer)?,

@@ -98,6 +98,9 @@ pub fn commit_image(
     let commit = commit_manifest(&txn, name, manifest, config)?;
     txn.set_ref(&RefName::blob(&config.id()), Some(config_commit));
     for layer in layers {
+        if layer.recipe.is_some() {
+            txn.set_ref(&RefName::recipe(&layer.diff_id), layer.recipe);
+        }
         txn.set_ref(&RefName::layer(&layer.diff_id), Some(layer.commit));
     }
     for descriptor in &manifest.layers {

@@ -1,8 +1,8 @@
 //! Which refs only serve images, and which of those no image needs any more.
 //!
 //! An image is kept by its own ref (`ociimage/<name>`) or by who uses it (`berth/used/<id>/image`). Its manifest keeps
-//! `ociimage/<hex>` of its config and layers, its config keeps `ocilayer/<hex>` of its diff ids, and its name keeps
-//! `ocifs/<name>`. Every other ref is somebody's own business and keeps itself.
+//! `ociimage/<hex>` of its config and layers, its config keeps `ocilayer/<hex>` and `ocirecipe/<hex>` of its diff ids, and
+//! its name keeps `ocifs/<name>`. Every other ref is somebody's own business and keeps itself.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::id::{DiffId, Digest, ObjectId};
 use crate::image::load_config;
-use crate::name::{FLAT, IMAGES, LAYERS, RefName, USED};
+use crate::name::{FLAT, IMAGES, LAYERS, RECIPES, RefName, USED};
 use crate::oci::Document;
 use crate::repo::Repo;
 use crate::roots::Root;
@@ -136,7 +136,10 @@ impl Cover<'_> {
     fn has(&self, name: &RefName) -> bool {
         if let Some(digest) = below(name, IMAGES).and_then(|hex| Digest::from_hex(hex).ok()) {
             self.anything || self.blobs.contains(&digest)
-        } else if let Some(layer) = below(name, LAYERS).and_then(|hex| DiffId::from_hex(hex).ok()) {
+        } else if let Some(layer) = [LAYERS, RECIPES]
+            .iter()
+            .find_map(|prefix| DiffId::from_hex(below(name, prefix)?).ok())
+        {
             self.anything || self.layers.contains(&layer)
         } else if let Some(component) = below(name, FLAT) {
             self.names.contains(component)

@@ -12,6 +12,7 @@
 //!     ociimage/<config>         config: content
 //!     ociimage/<blob>           layer, by its compressed blob
 //!     ocilayer/<diff id>        layer, by what it unpacks to
+//!     ocirecipe/<diff id>       how its tar is made again, byte for byte
 //!     ocifs/<name>              flattened image, one commit for each step of its history
 //!     berth/used/<id>/          what a container or deployment holds
 //!   tmp/staging-<boot id>-…/    objects of a running transaction
@@ -79,8 +80,11 @@ mod plan;
 mod prune;
 mod reach;
 mod real_xattrs;
+mod recipe;
+mod recording;
 mod reference;
 mod refs;
+mod replay;
 mod repo;
 mod revision;
 mod roots;
@@ -96,6 +100,8 @@ mod txn;
 mod untag;
 mod usage;
 mod used;
+mod verify;
+mod verify_walk;
 
 pub use checkout::{CheckoutMode, CheckoutOptions, CheckoutReport, checkout};
 pub use commit::{Commit, Value};
@@ -114,7 +120,7 @@ pub use image::{
     Image, commit_image, find_image, images, known_config, load_image, named_image, unix_seconds,
 };
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer};
-pub use layer::{Layer, known_layer};
+pub use layer::{Layer, known_layer, stored_layer};
 pub use list::{ListDepth, Listed, ListedKind, list};
 pub use lock::{Lock, LockKind, LockWait};
 pub use mode::Mode;
@@ -126,6 +132,7 @@ pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;
 pub use reference::Reference;
 pub use refs::Durability;
+pub use replay::{ReplayReport, replay};
 pub use repo::{Entry, Repo};
 pub use revision::resolve_revision;
 pub use shared_checkout::shared_checkout;
@@ -136,3 +143,4 @@ pub use txn::{LargeFile, Mtime, Txn, Written};
 pub use untag::{UntagOptions, UntagReport, untag};
 pub use usage::{ImageUsage, image_usage};
 pub use used::{pin, unpin, users_of};
+pub use verify::{VerifiedLayer, VerifyOptions, VerifyReport, verify};

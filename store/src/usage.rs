@@ -72,7 +72,10 @@ fn reach(repo: &Repo, image: &Image) -> Result<Reach> {
         .layers
         .iter()
         .map(|layer| RefName::blob(&layer.digest));
-    let layers = image.config.diff_ids.iter().map(RefName::layer);
+    let diff_ids = || image.config.diff_ids.iter();
+    let layers = diff_ids()
+        .map(RefName::layer)
+        .chain(diff_ids().map(RefName::recipe));
     for name in blobs
         .chain(layers)
         .chain([RefName::blob(&image.manifest.config.digest)])

@@ -70,7 +70,7 @@ pub(crate) fn refs(args: RefsArgs, context: &Context) -> Result<ExitCode, Failur
 fn is_part(name: &RefName) -> bool {
     match name.as_str().split_once('/') {
         Some(("ociimage", rest)) => ObjectId::from_hex(rest).is_ok(),
-        Some((first, _)) => first == "ocilayer" || first == "berth",
+        Some((first, _)) => ["ocilayer", "ocirecipe", "berth"].contains(&first),
         None => false,
     }
 }
