@@ -42,8 +42,8 @@ pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure>
             for name in &done.names {
                 out!("untagged: {name}")?;
             }
-            if done.last {
-                out!("removed: {}", done.id)?;
+            if let (true, Some(id)) = (done.last, &done.id) {
+                out!("removed: {id}")?;
             }
             any_last |= done.last;
         }

@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use store::oci::Descriptor;
-use store::{DiffId, Digest, ImportedLayer, Layer, LayerLimits, LayerOrigin, LockWait, Repo};
+use store::{
+    Broken, DiffId, Digest, ImportedLayer, Layer, LayerLimits, LayerOrigin, LockWait, Repo, Written,
+};
 
 use crate::blob::LayerReader;
 use crate::error::{Error, Result};
@@ -28,6 +30,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) lock_timeout: Option<Duration>,
     /// Whom to tell.
     pub(crate) progress: Progress<'a>,
+    /// For a repair: objects that are there but broken. Then layers are fetched whether they are known or not.
+    pub(crate) mend: Option<&'a Broken>,
     /// Set when the pull has failed elsewhere.
     pub(crate) stop: &'a AtomicBool,
 }
@@ -46,6 +50,14 @@ impl Fetched {
         match self {
             Self::Imported(imported) => &imported.layer,
             Self::Known(layer) => layer,
+        }
+    }
+
+    /// What was written for it, if it was fetched.
+    pub(crate) fn written(&self) -> Option<Written> {
+        match self {
+            Self::Imported(imported) => Some(imported.written),
+            Self::Known(_) => None,
         }
     }
 }
@@ -67,7 +79,9 @@ impl Fetch<'_> {
         let _turn = self
             .repo
             .lock_fetch(&Digest::new(*diff_id.as_bytes()), &wait)?;
-        if let Some(layer) = store::known_layer(self.repo, &diff_id)? {
+        if self.mend.is_none()
+            && let Some(layer) = store::known_layer(self.repo, &diff_id)?
+        {
             (self.progress)(Event::LayerKnown {
                 digest: blob.digest,
             });
@@ -130,8 +144,11 @@ impl Fetch<'_> {
             diff_id: Some(diff_id),
             blob: Some((blob.digest, blob.size)),
         };
-        let imported = store::import_layer(self.repo, &mut tar, &origin, self.limits)
-            .map_err(Error::unwrapped)?;
+        let imported = match self.mend {
+            Some(broken) => store::mend_layer(self.repo, &mut tar, &origin, self.limits, broken),
+            None => store::import_layer(self.repo, &mut tar, &origin, self.limits),
+        };
+        let imported = imported.map_err(Error::unwrapped)?;
         let (new_objects, new_bytes) = (imported.written.objects, imported.written.bytes);
         (self.progress)(Event::LayerDone {
             digest: blob.digest,

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use store::oci::{Descriptor, Platform};
 use store::{
-    DiffId, Digest, Image, ImageName, ImportedLayer, Layer, LayerLimits, LockKind, LockWait, Repo,
+    Broken, DiffId, Digest, Image, ImageName, ImportedLayer, Layer, LayerLimits, LockKind,
+    LockWait, Repo,
 };
 
 use crate::error::{Error, Result};
@@ -153,7 +154,7 @@ fn pull_inner(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result
         missing: plan.missing.len() as u64,
         bytes: plan.missing.iter().map(|(blob, _)| blob.size).sum(),
     });
-    let fetched = fetch_all(repo, transport.as_ref(), &plan.missing, options)?;
+    let fetched = fetch_all(repo, transport.as_ref(), &plan.missing, options, None)?;
     commit(repo, names, resolved, plan, &fetched)
 }
 
@@ -193,11 +194,12 @@ impl Plan {
 }
 
 /// Fetches the missing layers, several at a time; the first failure stops the others.
-fn fetch_all(
+pub(crate) fn fetch_all(
     repo: &Repo,
     transport: &dyn Transport,
     missing: &[(Descriptor, DiffId)],
     options: &PullOptions<'_>,
+    mend: Option<&Broken>,
 ) -> Result<Vec<Fetched>> {
     let (stop, next) = (AtomicBool::new(false), AtomicUsize::new(0));
     let fetch = Fetch {
@@ -206,6 +208,7 @@ fn fetch_all(
         limits: &options.limits,
         lock_timeout: options.lock_timeout,
         progress: options.progress,
+        mend,
         stop: &stop,
     };
     let outcome = Mutex::new((Vec::new(), None));

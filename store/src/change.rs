@@ -55,6 +55,16 @@ impl Dir {
         self.open_for_writing(name.as_ref(), OFlags::empty(), mode)
     }
 
+    /// Opens a file that is there for reading and writing; its content is left as it is.
+    pub(crate) fn open_to_change(&self, name: impl AsRef<Path>) -> Result<File> {
+        let name = name.as_ref();
+        let (path, flags) = (self.at(name), OFlags::CLOEXEC | OFlags::NOFOLLOW);
+        let call = || rustix::fs::openat(self, name, OFlags::RDWR | flags, Mode::empty());
+        act(Step::Create, path, || None, call)
+            .map(File::from)
+            .map_err(|error| Error::io("write", path())(error))
+    }
+
     fn open_for_writing(&self, name: &Path, extra: OFlags, mode: u32) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
         let path = self.at(name);
@@ -73,6 +83,13 @@ impl Dir {
     ) -> Result<()> {
         let path = self.at(name.as_ref());
         act(Step::Write, path, || None, || file.write_all(bytes))
+            .map_err(|error| Error::io("write", path())(error))
+    }
+
+    /// Cuts an open file.
+    pub(crate) fn truncate(&self, file: &File, name: impl AsRef<Path>, size: u64) -> Result<()> {
+        let path = self.at(name.as_ref());
+        act(Step::Write, path, || None, || file.set_len(size))
             .map_err(|error| Error::io("write", path())(error))
     }
 
@@ -121,6 +138,23 @@ impl Dir {
         let call = || rustix::fs::futimens(file, &modified(mtime));
         act(Step::Change, path, || None, call)
             .map_err(|error| Error::io("set the time of", path())(error))
+    }
+
+    /// Gives a file or directory its permissions. A link would be followed, so the caller knows that there is none.
+    pub(crate) fn set_mode_of(&self, name: impl AsRef<Path>, mode: u32) -> Result<()> {
+        let name = name.as_ref();
+        let path = self.at(name);
+        let call = || rustix::fs::chmodat(self, name, Mode::from_raw_mode(mode), AtFlags::empty());
+        act(Step::Change, path, || None, call)
+            .map_err(|error| Error::io("change the mode of", path())(error))
+    }
+
+    /// Takes one xattr from a file or symbolic link. The caller knows that nobody else changes the directory.
+    pub(crate) fn remove_xattr(&self, name: impl AsRef<Path>, key: &[u8]) -> Result<()> {
+        let path = self.at(name.as_ref());
+        let call = || rustix::fs::lremovexattr(path(), key);
+        act(Step::Change, path, || None, call)
+            .map_err(|error| Error::io("write the metadata of", path())(error))
     }
 
     /// Gives a file or symbolic link another owner.
@@ -221,9 +255,7 @@ impl Dir {
         }
         if stat.st_mode & 0o700 != 0o700 {
             // The name is one component of a directory that only we write, and it is no link.
-            let call = || rustix::fs::chmodat(self, name, Mode::RWXU, AtFlags::empty());
-            act(Step::Change, self.at(name), || None, call)
-                .map_err(Error::io("change the mode of", self.path().join(name)))?;
+            self.set_mode_of(name, 0o700)?;
         }
         let dir = self.dir(name)?;
         for (entry, kind) in dir.list()? {

@@ -137,6 +137,11 @@ fn check_shelf(repo: &Repo, name: &str, buffer: &mut [u8]) -> Result<Checked> {
     Ok(checked)
 }
 
+/// Whether an object is there and what its name says.
+pub fn is_whole(repo: &Repo, kind: ObjectKind, id: &ObjectId) -> bool {
+    check_object(repo, kind, id, &mut vec![0; BUFFER_BYTES]).is_ok()
+}
+
 /// Reads and hashes one object; gives its bytes.
 pub(crate) fn check_object(
     repo: &Repo,

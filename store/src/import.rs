@@ -23,6 +23,7 @@ use crate::id::{DiffId, Digest, ObjectId};
 use crate::layer::{Layer, LayerFacts, commit_layer};
 use crate::layer_parse::{Batch, Job, Parsed, Payload, parse};
 use crate::layer_store::{StoredTree, store_tree};
+use crate::mend::Broken;
 use crate::recording::{Recorded, Recorder, Tape};
 use crate::repo::Repo;
 use crate::txn::{Txn, Written};
@@ -90,12 +91,32 @@ pub fn import_layer(
     origin: &LayerOrigin,
     limits: &LayerLimits,
 ) -> Result<ImportedLayer> {
+    import_in(repo.txn()?, tar, origin, limits)
+}
+
+/// Stores a layer again whose objects of `broken` are there but not what they should be: they are mended, whatever is
+/// linked to them included. Otherwise like [`import_layer`].
+pub fn mend_layer(
+    repo: &Repo,
+    tar: &mut dyn Read,
+    origin: &LayerOrigin,
+    limits: &LayerLimits,
+    broken: &Broken,
+) -> Result<ImportedLayer> {
+    import_in(repo.txn_mending(broken.clone())?, tar, origin, limits)
+}
+
+fn import_in(
+    txn: Txn<'_>,
+    tar: &mut dyn Read,
+    origin: &LayerOrigin,
+    limits: &LayerLimits,
+) -> Result<ImportedLayer> {
     let what = match (&origin.blob, &origin.diff_id) {
         (Some((blob, _)), _) => format!("layer {blob}"),
         (None, Some(diff_id)) => format!("layer {diff_id}"),
         (None, None) => "layer".to_owned(),
     };
-    let txn = repo.txn()?;
     let TarTree { facts, entries } =
         import_tar(&txn, tar, &what, origin.diff_id, limits, Record::Recipe)?;
     let layer = commit_layer(&txn, facts, origin.blob)?;

@@ -69,6 +69,7 @@ mod leftovers;
 mod list;
 mod lock;
 mod loose;
+mod mend;
 mod merge;
 mod mode;
 mod name;
@@ -112,17 +113,19 @@ pub use content::{Content, ContentKind, Payload};
 pub use error::{Error, Result};
 pub use fetch_lock::FetchLock;
 pub use follow::follow;
-pub use fsck::{FsckOptions, FsckReport, Problem, fsck};
+pub use fsck::{FsckOptions, FsckReport, Problem, fsck, is_whole};
 pub use gc::{GcOptions, GcReport, gc};
 pub use hash::HashKind;
 pub use id::{DiffId, Digest, ObjectId};
 pub use image::{
-    Image, commit_image, find_image, images, known_config, load_image, named_image, unix_seconds,
+    Image, all_images, commit_image, find_image, find_name, images, known_config, load_image,
+    mend_image, named_image, recorded_digest, unix_seconds,
 };
-pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer};
+pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer, mend_layer};
 pub use layer::{Layer, known_layer, stored_layer};
 pub use list::{ListDepth, Listed, ListedKind, list};
 pub use lock::{Lock, LockKind, LockWait};
+pub use mend::Broken;
 pub use mode::Mode;
 pub use name::{ImageName, RefName};
 pub use object::{

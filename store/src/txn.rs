@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::Timespec;
@@ -20,6 +20,7 @@ use crate::content::OSTREEMETA;
 use crate::error::{Error, Result};
 use crate::hash::Hasher;
 use crate::id::ObjectId;
+use crate::mend::{Broken, mend_object};
 use crate::mode::Storage;
 use crate::name::RefName;
 use crate::object::{DirTree, Meta, ObjectKind, S_IFLNK, file_header};
@@ -48,6 +49,8 @@ pub struct Written {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Those of them that were there, but broken.
+    pub mended: u64,
 }
 
 #[derive(Debug)]
@@ -71,7 +74,12 @@ pub struct Txn<'r> {
     next_file: AtomicU64,
     begun: Mutex<HashSet<(ObjectKind, ObjectId)>>,
     staged: Mutex<Vec<Staged>>,
-    published_dirs: Mutex<HashSet<u8>>,
+    /// The directories of `objects/` with names that this transaction made or relies on: whoever made those may have died
+    /// before they were on disk.
+    named_dirs: Box<[AtomicBool; 256]>,
+    /// Objects that are there but broken: they are written again.
+    mend: Broken,
+    mended: AtomicU64,
     edits: Mutex<Vec<Edit>>,
     objects: AtomicU64,
     bytes: AtomicU64,
@@ -85,6 +93,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Repo {
     /// Begins a transaction. Hold [`Repo::lock`] shared from before it begins until it has ended.
     pub fn txn(&self) -> Result<Txn<'_>> {
+        self.txn_mending(Broken::new())
+    }
+
+    /// The same, but objects of `broken` that come by are written again although they are there: into the same file, so
+    /// that whatever is linked to it is mended too.
+    pub(crate) fn txn_mending(&self, broken: Broken) -> Result<Txn<'_>> {
         self.check_writable()?;
         Ok(Txn {
             repo: self,
@@ -92,7 +106,9 @@ impl Repo {
             next_file: AtomicU64::new(0),
             begun: Mutex::default(),
             staged: Mutex::default(),
-            published_dirs: Mutex::default(),
+            named_dirs: Box::new([const { AtomicBool::new(false) }; 256]),
+            mend: broken,
+            mended: AtomicU64::new(0),
             edits: Mutex::default(),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -111,6 +127,7 @@ impl<'r> Txn<'r> {
         Written {
             objects: self.objects.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
+            mended: self.mended.load(Ordering::Relaxed),
         }
     }
 
@@ -203,7 +220,9 @@ impl<'r> Txn<'r> {
 
     /// Whether this caller is the one to write an object: nobody has it, and no other thread is at it.
     fn claim(&self, kind: ObjectKind, id: ObjectId) -> Result<bool> {
-        if locked(&self.begun).contains(&(kind, id)) || self.repo.has(kind, &id)? {
+        self.named_dirs[usize::from(id.as_bytes()[0])].store(true, Ordering::Relaxed);
+        let is_broken = self.mend.contains(&(kind, id));
+        if locked(&self.begun).contains(&(kind, id)) || (!is_broken && self.repo.has(kind, &id)?) {
             return Ok(false);
         }
         Ok(locked(&self.begun).insert((kind, id)))
@@ -290,10 +309,13 @@ impl<'r> Txn<'r> {
         }
         for Staged { kind, id, file } in staged {
             let (name, target) = (file.to_string(), self.repo.loose(kind, &id));
+            if self.mend.contains(&(kind, id)) {
+                mend_object(self.repo, &self.staging.dir, &name, kind, &target)?;
+                self.mended.fetch_add(1, Ordering::Relaxed);
+            }
             if !self.rename(&name, &target, id)? {
                 self.staging.dir.remove_file(&name)?;
             }
-            locked(&self.published_dirs).insert(id.as_bytes()[0]);
         }
         Ok(())
     }
@@ -359,12 +381,10 @@ impl<'r> Txn<'r> {
     }
 
     fn sync_names(&self) -> Result<()> {
-        let dirs = std::mem::take(&mut *locked(&self.published_dirs));
-        if dirs.is_empty() {
-            return Ok(());
-        }
-        for first in dirs {
-            self.repo.objects.dir(format!("{first:02x}"))?.sync()?;
+        for (first, named) in self.named_dirs.iter().enumerate() {
+            if named.load(Ordering::Relaxed) {
+                self.repo.objects.dir(format!("{first:02x}"))?.sync()?;
+            }
         }
         self.repo.objects.sync()
     }

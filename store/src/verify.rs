@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::fsck::{BUFFER_BYTES, Problem, check_object};
 use crate::id::{DiffId, Digest, ObjectId};
 use crate::image::load_config;
+use crate::mend::Broken;
 use crate::name::{ImageName, RefName};
-use crate::object::ObjectKind;
 use crate::oci::{Document, ImageConfig, MANIFEST_BYTES_MAX, Manifest};
 use crate::replay::replay;
 use crate::repo::{Entry, Repo};
@@ -59,7 +59,7 @@ pub struct VerifyReport {
     /// What is wrong. A layer that was stored before recipes were kept is an [`Error::Refused`] with the verb `verify`.
     pub problems: Vec<Problem>,
     /// Objects that are missing or not what their name says.
-    pub broken: HashSet<(ObjectKind, ObjectId)>,
+    pub broken: Broken,
     /// Layers that must be stored again: one of their objects or refs is broken or missing, or they are another's.
     pub broken_layers: Vec<DiffId>,
     /// The manifest, the config or one of their commits is broken, so that the layers are not known.

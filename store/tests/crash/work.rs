@@ -142,8 +142,13 @@ pub(crate) fn perform(
         }
         Work::Commit => {
             let _lock = lock()?;
+            let branch = RefName::new("work/branch")?;
+            if repo.resolve(&branch)?.is_some() {
+                // Done: once more would put a second commit on top.
+                return Ok(());
+            }
             let options = CommitOptions {
-                branch: RefName::new("work/branch")?,
+                branch,
                 subject: "subject".into(),
                 body: String::new(),
                 timestamp: 1,
