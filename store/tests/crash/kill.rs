@@ -121,7 +121,10 @@ fn survives(work: Work, place: &Path, when: &str, expected: &Outcome) {
     }
     perform(work, place, &|_| {}).unwrap_or_else(|error| panic!("{when}, again: {error}"));
     let mut again = inventory(place);
-    again.retain(|path| !path.starts_with("repo/tmp"));
+    // gc's to remove: refs on their way, and what an image leaves whose own ref is gone.
+    again.retain(|path| {
+        !path.starts_with("repo/tmp") && !(work == Work::Untag && path.ends_with("ocifs/one"))
+    });
     assert_eq!(
         again.difference(&expected.done).next(),
         None,
