@@ -64,6 +64,7 @@ mod kept;
 mod layer;
 mod layer_parse;
 mod layer_store;
+mod layer_times;
 mod layer_tree;
 mod leftovers;
 mod list;
@@ -123,6 +124,7 @@ pub use image::{
 };
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer, mend_layer};
 pub use layer::{Layer, known_layer, stored_layer};
+pub use layer_times::layer_times;
 pub use list::{ListDepth, Listed, ListedKind, list};
 pub use lock::{Lock, LockKind, LockWait};
 pub use mend::Broken;

@@ -33,7 +33,7 @@ pub struct ReplayReport {
 /// Looks for all objects before the first byte, and fails at the end when the bytes are not those of `diff_id`: then
 /// `out` got a wrong tar. Hold the repository's lock.
 pub fn replay(repo: &Repo, diff_id: &DiffId, out: &mut dyn Write) -> Result<ReplayReport> {
-    let mut tar = Replay::open(repo, diff_id)?;
+    let mut tar = Replay::open(repo, diff_id, Payloads::Read)?;
     for id in tar.recipe.files() {
         if !repo.has(ObjectKind::File, id)? {
             return Err(missing(diff_id, id));
@@ -78,11 +78,21 @@ fn missing(diff_id: &DiffId, id: &ObjectId) -> Error {
     refused(diff_id, format!("file {id} not found"))
 }
 
-/// Bytes that the current operation still gives.
+/// What stands for the payload of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payloads {
+    /// The payload.
+    Read,
+    /// As many zeros: enough for whoever only looks at headers.
+    Zeros,
+}
+
+/// Where the current operation's bytes come from.
 #[derive(Debug)]
 enum Source {
     Literal,
     File(File),
+    Zeros,
 }
 
 /// A layer's tar, as it is read.
@@ -90,6 +100,7 @@ enum Source {
 pub(crate) struct Replay<'r> {
     repo: &'r Repo,
     recipe: Recipe,
+    payloads: Payloads,
     ops: Ops,
     source: Source,
     /// Where in the source the reader is, and how many bytes are left of the operation.
@@ -101,11 +112,12 @@ pub(crate) struct Replay<'r> {
 
 impl<'r> Replay<'r> {
     /// Begins at the first byte. Fails when the layer was stored before recipes were kept.
-    pub(crate) fn open(repo: &'r Repo, diff_id: &DiffId) -> Result<Self> {
+    pub(crate) fn open(repo: &'r Repo, diff_id: &DiffId, payloads: Payloads) -> Result<Self> {
         let recipe = Recipe::open(repo, diff_id)?
             .ok_or_else(|| refused(diff_id, "it was stored before recipes were kept".into()))?;
         Ok(Self {
             repo,
+            payloads,
             ops: recipe.ops()?,
             rest: recipe.tar_size(),
             recipe,
@@ -124,6 +136,10 @@ impl<'r> Replay<'r> {
         let buffer = &mut buffer[..want];
         let n = match &self.source {
             Source::Literal => self.ops.read(buffer)?,
+            Source::Zeros => {
+                buffer.fill(0);
+                want
+            }
             Source::File(file) => {
                 let read = file.read_at(buffer, self.at);
                 match read.map_err(|source| Error::Read {
@@ -169,7 +185,11 @@ impl<'r> Replay<'r> {
             .rest
             .checked_sub(length)
             .ok_or_else(|| self.recipe.malformed("it goes on behind the tar"))?;
-        (self.source, self.at, self.left) = (source, at, length);
+        self.source = match (source, self.payloads) {
+            (Source::File(_), Payloads::Zeros) => Source::Zeros,
+            (source, _) => source,
+        };
+        (self.at, self.left) = (at, length);
         Ok(true)
     }
 
