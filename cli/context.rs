@@ -73,22 +73,32 @@ impl Context {
         }
     }
 
-    /// Opens the repository for writing; makes it, and ROOT, when they are missing.
+    /// Opens the repository for writing; makes it, and ROOT, when they are missing: root's with real owners.
     pub(crate) fn writable_repo(&self) -> Result<Repo, Failure> {
-        self.refuse_root()?;
+        match Repo::open(&self.repo) {
+            Err(store::Error::NotFound { .. }) => self.init_repo(match is_root() {
+                true => Mode::Bare,
+                false => Mode::BareUser,
+            }),
+            other => Ok(other?),
+        }
+    }
+
+    /// Makes the repository, and ROOT, when they are missing.
+    pub(crate) fn init_repo(&self, mode: Mode) -> Result<Repo, Failure> {
         if self.repo == self.root.join("repo") {
             make_private_dir(&self.root)?;
         }
-        Ok(Repo::init(&self.repo, Mode::BareUser)?)
+        Ok(Repo::init(&self.repo, mode)?)
     }
 
-    /// Refuses to write as root: root's files need real owners, which a `bare-user` repository does not have.
+    /// Refuses to run containers as root: they would need a root of their own, without a user namespace.
     pub(crate) fn refuse_root(&self) -> Result<(), Failure> {
         if is_root() {
-            return Err(Failure::new(
-                "cannot write as root: repositories for root (mode bare) are not there yet",
-            )
-            .hint("run berth as an ordinary user"));
+            return Err(
+                Failure::new("cannot run as root: containers of root are not there yet")
+                    .hint("run berth as an ordinary user"),
+            );
         }
         Ok(())
     }
@@ -142,6 +152,11 @@ impl Context {
         };
         make_private_dir(&dir)?;
         Ok(dir)
+    }
+
+    /// The time so long ago.
+    pub(crate) fn ago(&self, duration: Duration) -> Option<SystemTime> {
+        SystemTime::now().checked_sub(duration)
     }
 
     /// Seconds since 1970.

@@ -73,6 +73,9 @@ impl Progress {
     fn warning(&self, event: &Event<'_>) {
         let text = match event {
             Event::Waiting(holder) => format!("waiting for the repository: {holder} holds it"),
+            Event::BeingFetched { what, holder } => {
+                format!("waiting for {what}: {holder} fetches it")
+            }
             Event::PlainHttp { host } => {
                 format!("warning: {host} does not speak TLS, using plain HTTP")
             }
@@ -177,6 +180,9 @@ fn short(digest: &Digest) -> String {
 fn as_json(event: &Event<'_>) -> serde_json::Value {
     match event {
         Event::Waiting(holder) => json!({ "event": "waiting", "holder": holder }),
+        Event::BeingFetched { what, holder } => {
+            json!({ "event": "being-fetched", "what": what, "holder": holder })
+        }
         Event::PlainHttp { host } => json!({ "event": "plain-http", "host": host }),
         Event::Retry { what, why } => json!({ "event": "retry", "what": what, "why": why }),
         Event::Warning(text) => json!({ "event": "warning", "text": text }),

@@ -3,16 +3,20 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use store::{GcOptions, GcReport, LockWait, Repo};
+use serde::Serialize;
+use store::{GcOptions, GcReport, LockWait, ObjectId, ObjectKind, RefName, Repo};
 
 use crate::context::Context;
 use crate::report::{self, Failure, human_size, note, out};
+
+/// How long a commit without a branch stays that somebody made on purpose (`ostree commit --orphan`).
+const ORPHANS_STAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Delete what no image and no container needs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  berth gc --dry-run")]
 pub(crate) struct GcArgs {
-    /// Only count
+    /// Only list what would go
     #[arg(long)]
     dry_run: bool,
     /// Print JSON
@@ -23,16 +27,84 @@ pub(crate) struct GcArgs {
 /// Collects garbage.
 pub(crate) fn gc(args: GcArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
-    if !args.dry_run {
-        context.refuse_root()?;
-    }
     let found = collect(&repo, context, args.dry_run, Some(context.lock_timeout))?;
     if args.json {
-        report::json(&found)?;
+        report::json(&Report::new(&found))?;
     } else {
+        if args.dry_run {
+            list(&found)?;
+        }
         out!("{}", summary(&found, args.dry_run))?;
     }
+    warn_of_damage(&found);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Report<'r> {
+    refs: Vec<&'r str>,
+    objects: u64,
+    bytes: u64,
+    checkouts: &'r [String],
+    damage: &'r [String],
+    /// The objects one by one, sorted.
+    listed: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    kind: &'static str,
+    id: String,
+    bytes: u64,
+}
+
+impl<'r> Report<'r> {
+    fn new(found: &'r GcReport) -> Self {
+        let listed = sorted(found).into_iter().map(|(kind, id, bytes)| Listed {
+            kind: kind.as_str(),
+            id: id.hex(),
+            bytes: *bytes,
+        });
+        Self {
+            refs: found.refs.iter().map(RefName::as_str).collect(),
+            objects: found.swept.objects,
+            bytes: found.swept.bytes,
+            checkouts: &found.checkouts,
+            damage: &found.damage,
+            listed: listed.collect(),
+        }
+    }
+}
+
+fn sorted(found: &GcReport) -> Vec<&(ObjectKind, ObjectId, u64)> {
+    let mut objects: Vec<_> = found.objects.iter().collect();
+    objects.sort_unstable();
+    objects
+}
+
+/// Prints all that a dry run found, a line each.
+fn list(found: &GcReport) -> Result<(), Failure> {
+    for name in &found.refs {
+        out!("ref {name}")?;
+    }
+    for commit in &found.checkouts {
+        out!("checkout {commit}")?;
+    }
+    for (kind, id, bytes) in sorted(found) {
+        out!("{} {id} {}", kind.as_str(), human_size(*bytes))?;
+    }
+    Ok(())
+}
+
+/// Says what could not be collected, and why.
+pub(crate) fn warn_of_damage(found: &GcReport) {
+    if let Some(first) = found.damage.first() {
+        note!(
+            "warning: {first}: what only damaged images may need was kept; `berth repo fsck` names them, \
+             `berth verify --repair` mends them"
+        );
+    }
 }
 
 /// Collects, waiting for the lock no longer than `timeout`.
@@ -55,6 +127,7 @@ pub(crate) fn collect(
         &GcOptions {
             dry_run,
             checkouts,
+            orphans_since: context.ago(ORPHANS_STAY),
             wait: LockWait { timeout, waiting },
         },
     )
@@ -69,7 +142,7 @@ pub(crate) fn summary(found: &GcReport, dry_run: bool) -> String {
         found.swept.objects
     );
     for (count, what) in [
-        (found.refs.len(), "refs of layers and configs"),
+        (found.refs.len(), "refs of layers, recipes and configs"),
         (found.checkouts.len(), "checkouts"),
     ] {
         if count > 0 {

@@ -125,7 +125,7 @@ fn steps(repo: &Repo, image: &Image) -> Result<Vec<Step>, Failure> {
 }
 
 fn size(repo: &Repo, layer: &DiffId) -> Result<u64, Failure> {
-    Ok(store::known_layer(repo, layer)?.map_or(0, |layer| layer.size))
+    Ok(store::stored_layer(repo, layer)?.map_or(0, |layer| layer.size))
 }
 
 fn shorten(text: &str) -> String {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use store::{Image, ImageName, ImageUsage, ObjectId, Repo};
 
 use crate::context::Context;
-use crate::report::{self, Failure, human_age, human_size, out};
+use crate::report::{self, Failure, human_age, human_size, note, out};
 
 /// List images
 #[derive(Debug, clap::Args)]
@@ -62,10 +62,14 @@ pub(crate) fn images(args: ImagesArgs, context: &Context) -> Result<ExitCode, Fa
     let Some(repo) = existing_repo(context)? else {
         return show(&args, context, Vec::new());
     };
-    let mut images: Vec<(Image, bool)> = store::images(&repo)?
-        .into_iter()
-        .map(|image| (image, true))
-        .collect();
+    let (images, damaged) = store::all_images(&repo)?;
+    for (name, error) in damaged {
+        note!(
+            "warning: image {name} is damaged: {}: `berth verify {name} --repair` mends it",
+            report::chain(&error)
+        );
+    }
+    let mut images: Vec<(Image, bool)> = images.into_iter().map(|image| (image, true)).collect();
     if args.all {
         let unnamed = unnamed(&repo, &images)?;
         images.extend(unnamed.into_iter().map(|image| (image, false)));

@@ -17,4 +17,5 @@ pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod supervise;
 pub(crate) mod tag;
+pub(crate) mod verify;
 pub(crate) mod version;

@@ -26,7 +26,6 @@ pub(crate) struct RmiArgs {
 
 /// Removes images.
 pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure> {
-    context.refuse_root()?;
     let repo = context.open_repo_of(args.names.first().map_or("", String::as_str))?;
     let mut any_last = false;
     {
@@ -43,8 +42,8 @@ pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure>
             for name in &done.names {
                 out!("untagged: {name}")?;
             }
-            if done.last {
-                out!("removed: {}", done.id)?;
+            if let (true, Some(id)) = (done.last, &done.id) {
+                out!("removed: {id}")?;
             }
             any_last |= done.last;
         }

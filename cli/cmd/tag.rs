@@ -21,7 +21,6 @@ pub(crate) struct TagArgs {
 
 /// Tags an image.
 pub(crate) fn tag(args: TagArgs, context: &Context) -> Result<ExitCode, Failure> {
-    context.refuse_root()?;
     let name: Reference = args.destination.parse()?;
     if name.digest.is_some() {
         return Err(Failure::usage(format!(

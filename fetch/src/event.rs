@@ -8,6 +8,13 @@ use store::{Digest, ImageName};
 pub enum Event<'a> {
     /// Another process holds the repository; the text names it.
     Waiting(&'a str),
+    /// Another process fetches the same; this one waits and then looks again.
+    BeingFetched {
+        /// What it is.
+        what: &'a str,
+        /// Who fetches it.
+        holder: &'a str,
+    },
     /// The registry does not speak TLS, and plain HTTP is used.
     PlainHttp {
         /// The host with its port.

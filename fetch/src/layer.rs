@@ -3,9 +3,12 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use store::oci::Descriptor;
-use store::{DiffId, ImportedLayer, LayerLimits, LayerOrigin, Repo};
+use store::{
+    Broken, DiffId, Digest, ImportedLayer, Layer, LayerLimits, LayerOrigin, LockWait, Repo, Written,
+};
 
 use crate::blob::LayerReader;
 use crate::error::{Error, Result};
@@ -23,17 +26,72 @@ pub(crate) struct Fetch<'a> {
     pub(crate) transport: &'a dyn Transport,
     /// What they may hold.
     pub(crate) limits: &'a LayerLimits,
+    /// How long to wait for another pull of a layer; `None` waits for ever.
+    pub(crate) lock_timeout: Option<Duration>,
     /// Whom to tell.
     pub(crate) progress: Progress<'a>,
+    /// For a repair: objects that are there but broken. Then layers are fetched whether they are known or not.
+    pub(crate) mend: Option<&'a Broken>,
     /// Set when the pull has failed elsewhere.
     pub(crate) stop: &'a AtomicBool,
 }
 
+/// What came of a layer that was missing.
+#[derive(Debug, Clone)]
+pub(crate) enum Fetched {
+    /// It was fetched.
+    Imported(ImportedLayer),
+    /// Somebody else had it ready when this pull's turn came.
+    Known(Layer),
+}
+
+impl Fetched {
+    pub(crate) fn layer(&self) -> &Layer {
+        match self {
+            Self::Imported(imported) => &imported.layer,
+            Self::Known(layer) => layer,
+        }
+    }
+
+    /// What was written for it, if it was fetched.
+    pub(crate) fn written(&self) -> Option<Written> {
+        match self {
+            Self::Imported(imported) => Some(imported.written),
+            Self::Known(_) => None,
+        }
+    }
+}
+
 impl Fetch<'_> {
-    /// Fetches and stores one layer.
-    ///
-    /// When what an earlier pull left of it turns out to be wrong, the layer is fetched once more from its beginning.
-    pub(crate) fn layer(&self, blob: &Descriptor, diff_id: DiffId) -> Result<ImportedLayer> {
+    /// Fetches and stores one layer, unless another pull is at it: then it waits for that one, and looks again.
+    pub(crate) fn layer(&self, blob: &Descriptor, diff_id: DiffId) -> Result<Fetched> {
+        let what = format!("layer {}", blob.digest);
+        let waiting = |holder: &str| {
+            (self.progress)(Event::BeingFetched {
+                what: &what,
+                holder,
+            });
+        };
+        let wait = LockWait {
+            timeout: self.lock_timeout,
+            waiting: &waiting,
+        };
+        let _turn = self
+            .repo
+            .lock_fetch(&Digest::new(*diff_id.as_bytes()), &wait)?;
+        if self.mend.is_none()
+            && let Some(layer) = store::known_layer(self.repo, &diff_id)?
+        {
+            (self.progress)(Event::LayerKnown {
+                digest: blob.digest,
+            });
+            return Ok(Fetched::Known(layer));
+        }
+        self.fetch(blob, diff_id).map(Fetched::Imported)
+    }
+
+    /// When what an earlier pull left of a layer turns out to be wrong, it is fetched once more from its beginning.
+    fn fetch(&self, blob: &Descriptor, diff_id: DiffId) -> Result<ImportedLayer> {
         let Some(partial) = self.partial(blob)? else {
             self.started(blob, 0);
             let bytes = self.transport.blob(blob, 0, self.progress)?;
@@ -51,7 +109,7 @@ impl Fetch<'_> {
             Err(error) if is_wrong(error) => {
                 partial.remove()?;
                 if resumed {
-                    return self.layer(blob, diff_id);
+                    return self.fetch(blob, diff_id);
                 }
             }
             Err(_) => {}
@@ -86,8 +144,11 @@ impl Fetch<'_> {
             diff_id: Some(diff_id),
             blob: Some((blob.digest, blob.size)),
         };
-        let imported = store::import_layer(self.repo, &mut tar, &origin, self.limits)
-            .map_err(Error::unwrapped)?;
+        let imported = match self.mend {
+            Some(broken) => store::mend_layer(self.repo, &mut tar, &origin, self.limits, broken),
+            None => store::import_layer(self.repo, &mut tar, &origin, self.limits),
+        };
+        let imported = imported.map_err(Error::unwrapped)?;
         let (new_objects, new_bytes) = (imported.written.objects, imported.written.bytes);
         (self.progress)(Event::LayerDone {
             digest: blob.digest,

@@ -13,16 +13,17 @@ use std::time::Duration;
 
 use store::oci::{Descriptor, Platform};
 use store::{
-    DiffId, Digest, Image, ImageName, ImportedLayer, Layer, LayerLimits, LockKind, LockWait, Repo,
+    Broken, DiffId, Digest, Image, ImageName, ImportedLayer, Layer, LayerLimits, LockKind,
+    LockWait, Repo,
 };
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
-use crate::layer::Fetch;
+use crate::layer::{Fetch, Fetched};
 use crate::limits::JOBS_MAX;
 use crate::names::Names;
 use crate::registry::RegistryOptions;
-use crate::resolve::{Resolved, resolve};
+use crate::resolve::{Resolved, choose};
 use crate::source::Source;
 use crate::transport::{Transport, open};
 
@@ -117,7 +118,23 @@ fn pull_inner(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result
         },
     )?;
     let transport = open(source, &options.registry, progress)?;
-    let resolved = resolve(transport.as_ref(), &options.platform, progress)?;
+    let chosen = choose(transport.as_ref(), &options.platform)?;
+    // Of several pulls of one image one works; the others then find all of it.
+    let image = chosen.manifest.digest();
+    let what = format!("image {image}");
+    let fetching = |holder: &str| {
+        progress(Event::BeingFetched {
+            what: &what,
+            holder,
+        });
+    };
+    let wait = LockWait {
+        timeout: options.lock_timeout,
+        waiting: &fetching,
+    };
+    let _turn = repo.lock_fetch(&image, &wait)?;
+    let known = store::known_config(repo, &chosen.manifest.config.digest);
+    let resolved = chosen.resolve(transport.as_ref(), &options.platform, known, progress)?;
     let names = match &options.name {
         Some(name) => Names::verbatim(name)?,
         None => Names::of(source, resolved.name.as_deref())?,
@@ -137,8 +154,8 @@ fn pull_inner(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result
         missing: plan.missing.len() as u64,
         bytes: plan.missing.iter().map(|(blob, _)| blob.size).sum(),
     });
-    let imported = fetch_all(repo, transport.as_ref(), &plan.missing, options)?;
-    commit(repo, names, resolved, plan, &imported)
+    let fetched = fetch_all(repo, transport.as_ref(), &plan.missing, options, None)?;
+    commit(repo, names, resolved, plan, &fetched)
 }
 
 /// Which layers are here and which are not.
@@ -177,18 +194,21 @@ impl Plan {
 }
 
 /// Fetches the missing layers, several at a time; the first failure stops the others.
-fn fetch_all(
+pub(crate) fn fetch_all(
     repo: &Repo,
     transport: &dyn Transport,
     missing: &[(Descriptor, DiffId)],
     options: &PullOptions<'_>,
-) -> Result<Vec<ImportedLayer>> {
+    mend: Option<&Broken>,
+) -> Result<Vec<Fetched>> {
     let (stop, next) = (AtomicBool::new(false), AtomicUsize::new(0));
     let fetch = Fetch {
         repo,
         transport,
         limits: &options.limits,
+        lock_timeout: options.lock_timeout,
         progress: options.progress,
+        mend,
         stop: &stop,
     };
     let outcome = Mutex::new((Vec::new(), None));
@@ -228,14 +248,27 @@ fn commit(
     names: Names,
     resolved: Resolved,
     plan: Plan,
-    imported: &[ImportedLayer],
+    fetched: &[Fetched],
 ) -> Result<Pulled> {
     let mut layers = plan.known;
     layers.extend(
-        imported
+        fetched
             .iter()
-            .map(|layer| (layer.layer.diff_id, layer.layer.clone())),
+            .map(|fetched| (fetched.layer().diff_id, fetched.layer().clone())),
     );
+    let imported: Vec<&ImportedLayer> = fetched
+        .iter()
+        .filter_map(|fetched| match fetched {
+            Fetched::Imported(imported) => Some(imported),
+            Fetched::Known(_) => None,
+        })
+        .collect();
+    let is_imported = |diff_id| imported.iter().any(|one| one.layer.diff_id == diff_id);
+    let fetched_bytes = plan
+        .missing
+        .iter()
+        .filter(|(_, diff_id)| is_imported(*diff_id));
+    let fetched_bytes = fetched_bytes.map(|(blob, _)| blob.size).sum();
     let in_order: Vec<Layer> = resolved
         .config
         .diff_ids
@@ -259,8 +292,8 @@ fn commit(
         alias: names.alias,
         digest: resolved.digest,
         layers: in_order.len() as u64,
-        fetched: plan.missing.len() as u64,
-        fetched_bytes: plan.missing.iter().map(|(blob, _)| blob.size).sum(),
+        fetched: imported.len() as u64,
+        fetched_bytes,
         new_objects: imported.iter().map(|layer| layer.written.objects).sum(),
         new_bytes: imported.iter().map(|layer| layer.written.bytes).sum(),
         left_out,

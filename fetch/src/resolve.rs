@@ -48,12 +48,26 @@ const LAYERS: [&str; 10] = [
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 ];
 
+/// The manifest that a source's name leads to; its config is still to be read.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    digest: Digest,
+    root: Vec<u8>,
+    name: Option<String>,
+    pub(crate) manifest: Manifest,
+}
+
 /// Finds the image for `wanted` that a source names.
 pub fn resolve(
     transport: &dyn Transport,
     wanted: &Platform,
     progress: Progress<'_>,
 ) -> Result<Resolved> {
+    choose(transport, wanted)?.resolve(transport, wanted, None, progress)
+}
+
+/// Finds the manifest for `wanted` that a source names.
+pub(crate) fn choose(transport: &dyn Transport, wanted: &Platform) -> Result<Chosen> {
     let root = transport.root()?;
     let digest = Digest::of(&root.raw);
     let mut document = Document::parse(root.raw.clone(), &root.media_type)?;
@@ -61,18 +75,11 @@ pub fn resolve(
         let index = match document {
             Document::Index(index) => index,
             Document::Manifest(manifest) => {
-                let config = config(transport, &manifest, progress)?;
-                check_layers(&manifest, &config)?;
-                let other_platform = !config.platform.architecture.is_empty()
-                    && (&config.platform.os, &config.platform.architecture)
-                        != (&wanted.os, &wanted.architecture);
-                return Ok(Resolved {
+                return Ok(Chosen {
                     digest,
                     root: root.raw,
-                    manifest,
-                    config,
                     name: root.name,
-                    other_platform,
+                    manifest,
                 });
             }
         };
@@ -83,6 +90,35 @@ pub fn resolve(
         format!("index {digest}"),
         format!("{INDEX_DEPTH_MAX} indexes within each other"),
     ))
+}
+
+impl Chosen {
+    /// Adds the config: `known`, if the manifest's is known already, else the source's.
+    pub(crate) fn resolve(
+        self,
+        transport: &dyn Transport,
+        wanted: &Platform,
+        known: Option<ImageConfig>,
+        progress: Progress<'_>,
+    ) -> Result<Resolved> {
+        check_kind(&self.manifest)?;
+        let config = match known.filter(|config| config.id() == self.manifest.config.digest) {
+            Some(config) => config,
+            None => config(transport, &self.manifest, progress)?,
+        };
+        check_layers(&self.manifest, &config)?;
+        let other_platform = !config.platform.architecture.is_empty()
+            && (&config.platform.os, &config.platform.architecture)
+                != (&wanted.os, &wanted.architecture);
+        Ok(Resolved {
+            digest: self.digest,
+            root: self.root,
+            manifest: self.manifest,
+            config,
+            name: self.name,
+            other_platform,
+        })
+    }
 }
 
 /// Reads the manifest that a descriptor names, from the descriptor itself if it carries it, and checks it.
@@ -97,11 +133,8 @@ pub(crate) fn manifest(transport: &dyn Transport, entry: &Descriptor) -> Result<
     Ok(raw)
 }
 
-fn config(
-    transport: &dyn Transport,
-    manifest: &Manifest,
-    progress: Progress<'_>,
-) -> Result<ImageConfig> {
+/// Refuses what is no container image.
+fn check_kind(manifest: &Manifest) -> Result<()> {
     let blob = &manifest.config;
     let not_an_image = |why: String| Error::NotAnImage {
         what: format!("manifest {}", manifest.digest()),
@@ -123,6 +156,15 @@ fn config(
             shown(&blob.media_type)
         )));
     }
+    Ok(())
+}
+
+fn config(
+    transport: &dyn Transport,
+    manifest: &Manifest,
+    progress: Progress<'_>,
+) -> Result<ImageConfig> {
+    let blob = &manifest.config;
     let what = format!("config {}", blob.digest);
     limit(&what, blob.size, CONFIG_BYTES_MAX)?;
     let raw = match embedded(blob, &what)? {

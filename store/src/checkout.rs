@@ -305,7 +305,7 @@ impl Run<'_> {
                 dir.set_link_time(&file.name, EPOCH)
             }
             Placement::Empty { mode } => {
-                let path = Repo::loose(ObjectKind::File, &file.id);
+                let path = self.repo.loose(ObjectKind::File, &file.id);
                 let stat = self
                     .repo
                     .objects
@@ -329,7 +329,7 @@ impl Run<'_> {
         }
         match dir.link(
             &self.repo.objects,
-            &Repo::loose(ObjectKind::File, &file.id),
+            &self.repo.loose(ObjectKind::File, &file.id),
             &file.name,
         )? {
             Linked::Done => {
@@ -347,7 +347,7 @@ impl Run<'_> {
     /// Makes a file of its own with the object's bytes and time, and with its mode unless another is given.
     fn copy(&self, dir: &Dir, file: &PlannedFile, mode: Option<u32>, reason: Reason) -> Result<()> {
         use std::os::unix::fs::MetadataExt as _;
-        let path = Repo::loose(ObjectKind::File, &file.id);
+        let path = self.repo.loose(ObjectKind::File, &file.id);
         let mut object = self
             .repo
             .objects

@@ -85,9 +85,12 @@ impl ChunkReader {
         }
     }
 
-    /// Takes what is left of the stream, so that whoever sends it is not held up.
-    pub(crate) fn drain(self) {
-        self.chunks.iter().for_each(drop);
+    /// Takes what is left of the stream, so that whoever sends it is not held up, and shows it to `each`.
+    pub(crate) fn drain(mut self, mut each: impl FnMut(&[u8])) {
+        if let Some(chunk) = self.current.take() {
+            each(&chunk.bytes()[self.at..]);
+        }
+        self.chunks.iter().for_each(|chunk| each(chunk.bytes()));
     }
 }
 

@@ -94,6 +94,14 @@ const COMMIT_SHAPE: [Member; 8] = [
 ];
 
 impl Commit {
+    /// Whether it was committed to no branch on purpose, as `ostree commit --orphan` does.
+    pub fn is_orphan(&self) -> bool {
+        let binding = |(key, value): &(String, Value)| {
+            key == "ostree.ref-binding" && *value == Value::StrList(Vec::new())
+        };
+        self.metadata.iter().any(binding)
+    }
+
     /// `(a{sv}aya(say)sstayay)`.
     pub fn encode(&self) -> Vec<u8> {
         let metadata = gvariant::array(

@@ -16,6 +16,7 @@ use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::object::{DirTree, Meta, TreeId, Xattrs, is_entry_name};
+use crate::real_xattrs::xattrs_of;
 use crate::repo::Repo;
 use crate::txn::{Mtime, Txn};
 
@@ -23,8 +24,6 @@ use crate::txn::{Mtime, Txn};
 const IN_MEMORY_BYTES_MAX: u64 = 1 << 20;
 /// How much of a larger file is read at once, in bytes.
 const BUFFER_BYTES: usize = 128 << 10;
-/// The longest list of xattr names, and the longest value, in bytes (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
-const XATTR_BYTES_MAX: usize = 64 << 10;
 
 /// Owners that replace the true ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,7 +75,7 @@ fn store_dir(txn: &Txn<'_>, dir: &Dir, stat: &Stat, owner: &Owner) -> Result<Tre
         }
     }
     let meta = Meta {
-        xattrs: xattrs(dir.path())?,
+        xattrs: xattrs_of(dir.path())?,
         ..owned(stat, owner)
     };
     Ok(TreeId {
@@ -101,7 +100,7 @@ fn store_file(txn: &Txn<'_>, dir: &Dir, name: &str, owner: &Owner) -> Result<Opt
             let target = String::from_utf8(dir.read_link(name)?)
                 .map_err(|_| refused(&path, "its target is not UTF-8"))?;
             let meta = Meta {
-                xattrs: xattrs(&path)?,
+                xattrs: xattrs_of(&path)?,
                 ..owned(&stat, owner)
             };
             txn.put_symlink(&meta, mtime, &target).map(Some)
@@ -111,7 +110,7 @@ fn store_file(txn: &Txn<'_>, dir: &Dir, name: &str, owner: &Owner) -> Result<Opt
                 .try_file(name)?
                 .ok_or_else(|| refused(&path, "it went away meanwhile"))?;
             let meta = Meta {
-                xattrs: xattrs(&path)?,
+                xattrs: xattrs_of(&path)?,
                 ..owned(&stat, owner)
             };
             store_regular(txn, file, &path, meta, mtime).map(Some)
@@ -156,26 +155,6 @@ fn owned(stat: &Stat, owner: &Owner) -> Meta {
         mode: stat.st_mode,
         xattrs: Xattrs::default(),
     }
-}
-
-/// All xattrs that the caller may see, links not followed.
-fn xattrs(path: &Path) -> Result<Xattrs> {
-    let mut names = vec![0; XATTR_BYTES_MAX];
-    let size = match rustix::fs::llistxattr(path, &mut names) {
-        Ok(0) | Err(rustix::io::Errno::OPNOTSUPP) => return Ok(Xattrs::default()),
-        other => other.map_err(Error::io("read the xattrs of", path))?,
-    };
-    let mut pairs = Vec::new();
-    for name in names[..size]
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-    {
-        let mut value = vec![0; XATTR_BYTES_MAX];
-        let size = rustix::fs::lgetxattr(path, name, &mut value)
-            .map_err(Error::io("read the xattrs of", path))?;
-        pairs.push((name.to_vec(), value[..size].to_vec()));
-    }
-    Ok(Xattrs::new(pairs))
 }
 
 fn refused(path: &Path, why: &str) -> Error {

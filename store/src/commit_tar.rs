@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::commit_tree::{CommitOptions, CommitReport, commit_tree};
 use crate::error::Result;
-use crate::import::{LayerLimits, import_tar};
+use crate::import::{LayerLimits, Record, import_tar};
 use crate::repo::Repo;
 
 /// What a tar was committed as.
@@ -27,7 +27,7 @@ pub fn commit_tar(
     options: &CommitOptions,
 ) -> Result<TarCommit> {
     let txn = repo.txn()?;
-    let tree = import_tar(&txn, tar, what, None, limits)?;
+    let tree = import_tar(&txn, tar, what, None, limits, Record::Nothing)?;
     let report = commit_tree(txn, tree.facts.root, options)?;
     Ok(TarCommit {
         report,

@@ -31,6 +31,14 @@ pub enum Error {
         /// What its reader said.
         source: std::io::Error,
     },
+    /// The stream that was being made broke.
+    #[error("cannot write {what}")]
+    Write {
+        /// Which stream, e.g. `layer sha256:…`.
+        what: String,
+        /// What its writer said.
+        source: std::io::Error,
+    },
     /// Something was asked for that is not there.
     #[error("{what} {name} not found")]
     NotFound {

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::object::TreeId;
-use crate::repo::{ContentKind, Entry, Repo};
+use crate::repo::{Entry, Repo};
 
 /// The most symbolic links on the way, as the kernel has it.
 const SYMLINKS_MAX: usize = 40;

@@ -11,19 +11,19 @@ use std::io::Read as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
-use sha2::Digest as _;
 
 use crate::commit::Commit;
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::fsck_refs::find_places;
 use crate::id::ObjectId;
 use crate::loose::{shelf, shelves};
 use crate::object::{DirTree, Meta, ObjectKind, file_header};
-use crate::repo::{ContentKind, Repo};
+use crate::repo::Repo;
 use crate::txn::physical_mode;
 
 /// How much of a file is read at once, in bytes.
-const BUFFER_BYTES: usize = 128 << 10;
+pub(crate) const BUFFER_BYTES: usize = 128 << 10;
 /// The mode of every object that is no regular file.
 const METADATA_MODE: u32 = 0o644;
 
@@ -137,14 +137,24 @@ fn check_shelf(repo: &Repo, name: &str, buffer: &mut [u8]) -> Result<Checked> {
     Ok(checked)
 }
 
+/// Whether an object is there and what its name says.
+pub fn is_whole(repo: &Repo, kind: ObjectKind, id: &ObjectId) -> bool {
+    check_object(repo, kind, id, &mut vec![0; BUFFER_BYTES]).is_ok()
+}
+
 /// Reads and hashes one object; gives its bytes.
-fn check_object(repo: &Repo, kind: ObjectKind, id: &ObjectId, buffer: &mut [u8]) -> Result<u64> {
+pub(crate) fn check_object(
+    repo: &Repo,
+    kind: ObjectKind,
+    id: &ObjectId,
+    buffer: &mut [u8],
+) -> Result<u64> {
     let what = || format!("{} {id}", kind.as_str());
     let (found, size, mode) = match kind {
         ObjectKind::File => check_file(repo, id, buffer)?,
         _ => {
             let bytes = repo.read_metadata(kind, id)?;
-            let found = ObjectId::of(&bytes);
+            let found = repo.mode().hash().id_of(&bytes);
             // Bytes that are somebody else's need not be a good object of this kind.
             if found == *id {
                 match kind {
@@ -165,7 +175,7 @@ fn check_object(repo: &Repo, kind: ObjectKind, id: &ObjectId, buffer: &mut [u8])
             found: found.hex(),
         });
     }
-    let stat = repo.objects.stat(Repo::loose(kind, id))?;
+    let stat = repo.objects.stat(repo.loose(kind, id))?;
     match stat.map(|stat| stat.st_mode & 0o7777) {
         Some(found) if found != mode => Err(Error::Corrupt {
             what: format!("the mode of {}", what()),
@@ -181,15 +191,18 @@ fn check_file(repo: &Repo, id: &ObjectId, buffer: &mut [u8]) -> Result<(ObjectId
     let content = repo.open_file(id)?;
     match content.kind {
         ContentKind::Symlink { target } => {
-            let found = ObjectId::of(&file_header(&content.meta, &target));
+            let found = repo
+                .mode()
+                .hash()
+                .id_of(&file_header(&content.meta, &target));
             Ok((found, target.len() as u64, METADATA_MODE))
         }
         ContentKind::Regular { mut file, .. } => {
-            let mut hash = sha2::Sha256::new();
-            hash.update(file_header(&content.meta, ""));
+            let mut hash = repo.mode().hash().hasher();
+            hash.update(&file_header(&content.meta, ""));
             let mut size = 0;
             loop {
-                let path = || repo.objects.path().join(Repo::loose(ObjectKind::File, id));
+                let path = || repo.objects.path().join(repo.loose(ObjectKind::File, id));
                 let read = file
                     .read(buffer)
                     .map_err(|error| Error::io("read", path())(error))?;
@@ -199,11 +212,7 @@ fn check_file(repo: &Repo, id: &ObjectId, buffer: &mut [u8]) -> Result<(ObjectId
                 hash.update(&buffer[..read]);
                 size += read as u64;
             }
-            Ok((
-                ObjectId::new(hash.finalize().into()),
-                size,
-                physical_mode(content.meta.mode),
-            ))
+            Ok((hash.finish(), size, physical_mode(content.meta.mode)))
         }
     }
 }

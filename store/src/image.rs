@@ -11,16 +11,18 @@
 //! image's ref is written last; with it the image exists.
 
 use crate::commit::{Commit, Value};
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::history::commit_history;
 use crate::id::{DiffId, Digest, ObjectId};
 use crate::layer::Layer;
+use crate::mend::Broken;
 use crate::name::{FLAT, IMAGES, ImageName, RefName};
 use crate::object::{DirTree, Meta, S_IFREG, TreeId, Xattrs};
 use crate::oci::{CONFIG_BYTES_MAX, Document, ImageConfig, Manifest};
 use crate::reference::Reference;
-use crate::repo::{ContentKind, Entry, Repo};
-use crate::txn::{Mtime, Txn};
+use crate::repo::{Entry, Repo};
+use crate::txn::{Mtime, Txn, Written};
 
 /// The shortest prefix of an id or digest that is looked up.
 const ID_PREFIX_MIN: usize = 4;
@@ -72,6 +74,33 @@ pub fn commit_image(
     config: &ImageConfig,
     layers: &[Layer],
 ) -> Result<Image> {
+    let (image, _) = commit_in(repo.txn()?, name, alias, manifest, config, layers)?;
+    Ok(image)
+}
+
+/// Writes an image again whose objects of `broken` are there but not what they should be. Otherwise like
+/// [`commit_image`]; names beside its own stay as they are.
+pub fn mend_image(
+    repo: &Repo,
+    name: &ImageName,
+    manifest: &Manifest,
+    config: &ImageConfig,
+    layers: &[Layer],
+    broken: &Broken,
+) -> Result<(Image, Written)> {
+    let txn = repo.txn_mending(broken.clone())?;
+    commit_in(txn, name, None, manifest, config, layers)
+}
+
+fn commit_in(
+    txn: Txn<'_>,
+    name: &ImageName,
+    alias: Option<&ImageName>,
+    manifest: &Manifest,
+    config: &ImageConfig,
+    layers: &[Layer],
+) -> Result<(Image, Written)> {
+    let repo = txn.repo();
     let expected: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id).collect();
     if expected != config.diff_ids || manifest.layers.len() != layers.len() {
         return Err(Error::Mismatch {
@@ -91,12 +120,14 @@ pub fn commit_image(
             found: config.id().to_string(),
         });
     }
-    let txn = repo.txn()?;
     let (flat, root) = commit_history(&txn, manifest, config, layers)?;
     let config_commit = commit_config(&txn, config)?;
     let commit = commit_manifest(&txn, name, manifest, config)?;
     txn.set_ref(&RefName::blob(&config.id()), Some(config_commit));
     for layer in layers {
+        if layer.recipe.is_some() {
+            txn.set_ref(&RefName::recipe(&layer.diff_id), layer.recipe);
+        }
         txn.set_ref(&RefName::layer(&layer.diff_id), Some(layer.commit));
     }
     for descriptor in &manifest.layers {
@@ -106,10 +137,10 @@ pub fn commit_image(
         }
     }
     set_names(&txn, name, alias, flat, commit);
-    txn.commit()?;
+    let written = txn.commit()?;
     let (id, digest) = (config.id(), manifest.digest());
     let (manifest, config) = (manifest.clone(), config.clone());
-    Ok(Image {
+    let image = Image {
         name: name.clone(),
         id,
         digest,
@@ -118,7 +149,8 @@ pub fn commit_image(
         root,
         manifest,
         config,
-    })
+    };
+    Ok((image, written))
 }
 
 /// Sets the refs of an image's name, the image's own last, and its alias.
@@ -249,6 +281,21 @@ pub fn load_image(
     })
 }
 
+/// The digest of the manifest that a name's commit was made with, as far as the commit can be read.
+pub fn recorded_digest(repo: &Repo, name: &ImageName) -> Result<Option<Digest>> {
+    let Some(commit) = repo.resolve(&RefName::image(name))? else {
+        return Ok(None);
+    };
+    let image = repo.read_commit(&commit).ok();
+    let digest = image.and_then(|image| image.get_str("docker.digest")?.parse().ok());
+    Ok(digest)
+}
+
+/// The config of that digest, if the repository has it whole.
+pub fn known_config(repo: &Repo, digest: &Digest) -> Option<ImageConfig> {
+    load_config(repo, digest).ok()
+}
+
 /// Reads a config by its digest.
 pub(crate) fn load_config(repo: &Repo, digest: &Digest) -> Result<ImageConfig> {
     use std::io::Read as _;
@@ -295,6 +342,25 @@ pub fn named_image(repo: &Repo, name: &ImageName) -> Result<Option<Image>> {
     load_image(repo, &name, commit, flat).map(Some)
 }
 
+/// The name that a person means, whether its image can be read or not: the literal one, else docker's reading of it.
+pub fn find_name(repo: &Repo, text: &str) -> Result<Option<ImageName>> {
+    let literal = ImageName::new(text).ok();
+    let canonical = text.parse::<Reference>().ok();
+    let canonical = canonical.map(|reference| reference.canonical());
+    for name in [literal, canonical].into_iter().flatten() {
+        let given = RefName::image(&name);
+        if repo.resolve(&given)?.is_some() {
+            let target = repo.alias_target(&given)?;
+            return Ok(Some(
+                target
+                    .and_then(|target| target.image_name())
+                    .unwrap_or(name),
+            ));
+        }
+    }
+    Ok(None)
+}
+
 /// The image that a person means: a literal name, else docker's reading of it, else the start of an id or digest.
 pub fn find_image(repo: &Repo, text: &str) -> Result<Image> {
     let not_found = || Error::NotFound {
@@ -330,9 +396,15 @@ pub fn find_image(repo: &Repo, text: &str) -> Result<Image> {
     Ok(one.clone())
 }
 
-/// All images, by name.
+/// All images that can be read, by name.
 pub fn images(repo: &Repo) -> Result<Vec<Image>> {
-    let mut images = Vec::new();
+    let (images, _) = all_images(repo)?;
+    Ok(images)
+}
+
+/// All images by name, and beside them those that are damaged, with what is wrong: one of these blocks no other.
+pub fn all_images(repo: &Repo) -> Result<(Vec<Image>, Vec<(ImageName, Error)>)> {
+    let (mut images, mut damaged) = (Vec::new(), Vec::new());
     for (reference, commit) in repo.refs(IMAGES)? {
         let Some(component) = reference
             .as_str()
@@ -346,16 +418,27 @@ pub fn images(repo: &Repo) -> Result<Vec<Image>> {
         }
         let name = match reference.image_name() {
             Some(name) => name,
-            None => match repo.read_commit(&commit)?.get_str(NAME) {
-                Some(name) => ImageName::new(name)?,
-                None => continue,
+            None => match repo.read_commit(&commit) {
+                Ok(image) => match image.get_str(NAME) {
+                    Some(name) => ImageName::new(name)?,
+                    None => continue,
+                },
+                Err(error) => {
+                    damaged.push((ImageName::new(component)?, error));
+                    continue;
+                }
             },
         };
         // Without a flattened tree it is not ours: skopeo's transport wrote only this ref.
-        if let Some(flat) = repo.resolve(&RefName::new(format!("{FLAT}/{component}"))?)? {
-            images.push(load_image(repo, &name, commit, flat)?);
+        let Some(flat) = repo.resolve(&RefName::new(format!("{FLAT}/{component}"))?)? else {
+            continue;
+        };
+        match load_image(repo, &name, commit, flat) {
+            Ok(image) => images.push(image),
+            Err(error) => damaged.push((name, error)),
         }
     }
     images.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(images)
+    damaged.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok((images, damaged))
 }

@@ -22,6 +22,9 @@ use crate::error::{Error, Result};
 use crate::id::{DiffId, Digest, ObjectId};
 use crate::layer::{Layer, LayerFacts, commit_layer};
 use crate::layer_parse::{Batch, Job, Parsed, Payload, parse};
+use crate::layer_store::{StoredTree, store_tree};
+use crate::mend::Broken;
+use crate::recording::{Recorded, Recorder, Tape};
 use crate::repo::Repo;
 use crate::txn::{Txn, Written};
 
@@ -88,13 +91,34 @@ pub fn import_layer(
     origin: &LayerOrigin,
     limits: &LayerLimits,
 ) -> Result<ImportedLayer> {
+    import_in(repo.txn()?, tar, origin, limits)
+}
+
+/// Stores a layer again whose objects of `broken` are there but not what they should be: they are mended, whatever is
+/// linked to them included. Otherwise like [`import_layer`].
+pub fn mend_layer(
+    repo: &Repo,
+    tar: &mut dyn Read,
+    origin: &LayerOrigin,
+    limits: &LayerLimits,
+    broken: &Broken,
+) -> Result<ImportedLayer> {
+    import_in(repo.txn_mending(broken.clone())?, tar, origin, limits)
+}
+
+fn import_in(
+    txn: Txn<'_>,
+    tar: &mut dyn Read,
+    origin: &LayerOrigin,
+    limits: &LayerLimits,
+) -> Result<ImportedLayer> {
     let what = match (&origin.blob, &origin.diff_id) {
         (Some((blob, _)), _) => format!("layer {blob}"),
         (None, Some(diff_id)) => format!("layer {diff_id}"),
         (None, None) => "layer".to_owned(),
     };
-    let txn = repo.txn()?;
-    let TarTree { facts, entries } = import_tar(&txn, tar, &what, origin.diff_id, limits)?;
+    let TarTree { facts, entries } =
+        import_tar(&txn, tar, &what, origin.diff_id, limits, Record::Recipe)?;
     let layer = commit_layer(&txn, facts, origin.blob)?;
     Ok(ImportedLayer {
         layer,
@@ -110,6 +134,15 @@ pub(crate) struct TarTree {
     pub(crate) entries: u64,
 }
 
+/// What is kept of a tar besides its tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// All that is needed to make it again.
+    Recipe,
+    /// Nothing.
+    Nothing,
+}
+
 /// Stores the tree of a tar in a transaction. `what` names the tar in errors.
 pub(crate) fn import_tar(
     txn: &Txn<'_>,
@@ -117,8 +150,15 @@ pub(crate) fn import_tar(
     what: &str,
     expected: Option<DiffId>,
     limits: &LayerLimits,
+    record: Record,
 ) -> Result<TarTree> {
-    let (diff_id, size, parsed, ids) = run(txn, tar, what, limits)?;
+    let Taken {
+        diff_id,
+        size,
+        parsed,
+        recorder,
+        ids,
+    } = run(txn, tar, what, limits, record)?;
     if let Some(expected) = expected
         && expected != diff_id
     {
@@ -137,7 +177,20 @@ pub(crate) fn import_tar(
         whiteouts,
         ..
     } = parsed;
-    let (root, notes) = crate::layer_store::store_tree(txn, &tree, &ids, links, whiteouts)?;
+    let StoredTree {
+        root,
+        notes,
+        files: in_tree,
+    } = store_tree(txn, &tree, &ids, links, whiteouts)?;
+    let recorded = Recorded {
+        diff_id,
+        size,
+        ids: &ids,
+        in_tree: &in_tree,
+    };
+    let recipe = recorder
+        .map(|recorder| recorder.finish(txn, &recorded))
+        .transpose()?;
     Ok(TarTree {
         facts: LayerFacts {
             diff_id,
@@ -145,18 +198,34 @@ pub(crate) fn import_tar(
             root,
             left_out,
             notes,
+            recipe,
         },
         entries,
     })
 }
 
-/// Runs the pipeline: the diff id, the tar's size, its tree, and the object ids by slot.
-fn run(
-    txn: &Txn<'_>,
+/// What the pipeline made of a tar.
+struct Taken<'t, 'r> {
+    diff_id: DiffId,
+    size: u64,
+    parsed: Parsed,
+    recorder: Option<Recorder<'t, 'r>>,
+    /// The object ids by slot.
+    ids: Vec<Option<ObjectId>>,
+}
+
+/// Runs the pipeline.
+fn run<'t, 'r>(
+    txn: &'t Txn<'r>,
     tar: &mut dyn Read,
     what: &str,
     limits: &LayerLimits,
-) -> Result<(DiffId, u64, Parsed, Vec<Option<ObjectId>>)> {
+    record: Record,
+) -> Result<Taken<'t, 'r>> {
+    let recorder = match record {
+        Record::Recipe => Some(Recorder::begin(txn)?),
+        Record::Nothing => None,
+    };
     thread::scope(|scope| {
         let (hash_to, hash_from) = sync_channel::<Arc<Chunk>>(CHUNKS_QUEUED);
         let (parse_to, parse_from) = sync_channel::<Arc<Chunk>>(CHUNKS_QUEUED);
@@ -171,8 +240,8 @@ fn run(
             }
             DiffId::new(hash.finalize().into())
         });
-        let parser =
-            scope.spawn(move || parse(ChunkReader::new(parse_from), what, limits, &batch_to));
+        let tape = Tape::new(ChunkReader::new(parse_from), recorder);
+        let parser = scope.spawn(move || parse(tape, what, limits, &batch_to));
         let workers: Vec<_> = (0..WORKERS)
             .map(|_| {
                 let (batches, group) = (Arc::clone(&batch_from), group_to.clone());
@@ -196,12 +265,18 @@ fn run(
         let size = read?;
         let ids = ids.into_iter().collect::<Result<Vec<_>>>()?;
         published?;
-        let parsed = parsed?;
+        let (parsed, recorder) = parsed?;
         let mut by_slot = vec![None; parsed.slots()];
         for (slot, id) in ids.into_iter().flatten() {
             by_slot[slot] = Some(id);
         }
-        Ok((diff_id, size, parsed, by_slot))
+        Ok(Taken {
+            diff_id,
+            size,
+            parsed,
+            recorder,
+            ids: by_slot,
+        })
     })
 }
 

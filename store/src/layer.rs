@@ -2,7 +2,8 @@
 //!
 //! `ocilayer/<diff id>` is the layer by what it unpacks to. Its commit says what the tree cannot: which directories no
 //! entry named (`berth.implicit`), which hard links point into lower layers (`berth.links`, path and target by
-//! turns), how many whiteouts there are (`berth.whiteouts`) and what OSTree cannot hold (`berth.left-out`).
+//! turns), how many whiteouts there are (`berth.whiteouts`), what OSTree cannot hold (`berth.left-out`) and which paths
+//! of that hide what lower layers have there (`berth.hides`). `ocirecipe/<diff id>` is how its tar is made again.
 //! `ociimage/<blob>` is the same tree by the compressed blob, keyed as skopeo's `ostree:` transport did; it is written
 //! only when this very blob was seen to unpack to the layer. Both commits have time 0: a layer is the same in every
 //! image.
@@ -21,6 +22,8 @@ const IMPLICIT: &str = "berth.implicit";
 const LINKS: &str = "berth.links";
 /// Commit metadata: how many entries are whiteouts.
 const WHITEOUTS: &str = "berth.whiteouts";
+/// Commit metadata: paths of entries that OSTree cannot hold, and that take the place of what lower layers have there.
+const HIDES: &str = "berth.hides";
 /// Commit metadata: entries that OSTree cannot hold.
 const LEFT_OUT: &str = "berth.left-out";
 
@@ -31,6 +34,8 @@ pub struct Layer {
     pub diff_id: DiffId,
     /// The commit of `ocilayer/<diff id>`.
     pub commit: ObjectId,
+    /// The commit of `ocirecipe/<diff id>`; `None` for a layer that was stored before recipes were kept.
+    pub recipe: Option<ObjectId>,
     /// The tree, whiteouts verbatim.
     pub root: TreeId,
     /// The size of the uncompressed tar, in bytes.
@@ -48,6 +53,8 @@ pub(crate) struct LayerNotes {
     pub(crate) implicit: Vec<String>,
     /// Hard links into lower layers: path and target.
     pub(crate) links: Vec<(String, String)>,
+    /// Paths where the layer has an entry that OSTree cannot hold.
+    pub(crate) hides: Vec<String>,
     /// How many whiteouts and opaque markers there are; `None` when nobody counted.
     pub(crate) whiteouts: Option<u64>,
 }
@@ -60,6 +67,8 @@ pub(crate) struct LayerFacts {
     pub(crate) root: TreeId,
     pub(crate) left_out: Vec<String>,
     pub(crate) notes: LayerNotes,
+    /// The commit of the recipe, if one was recorded.
+    pub(crate) recipe: Option<ObjectId>,
 }
 
 fn text(value: impl ToString) -> Value {
@@ -78,6 +87,7 @@ pub(crate) fn commit_layer(
         root,
         left_out,
         notes,
+        recipe,
     } = facts;
     let uncompressed = [
         ("docker.uncompressed_size".to_owned(), text(size)),
@@ -102,6 +112,7 @@ pub(crate) fn commit_layer(
         (IMPLICIT, notes.implicit.clone()),
         (LINKS, links),
         (LEFT_OUT, left_out.clone()),
+        (HIDES, notes.hides.clone()),
     ] {
         if !list.is_empty() {
             metadata.push((key.into(), Value::StrList(list)));
@@ -114,10 +125,15 @@ pub(crate) fn commit_layer(
         let id = txn.put_commit(&commit(metadata))?;
         txn.set_ref(&RefName::blob(&digest), Some(id));
     }
+    // The layer's ref comes behind what makes it complete.
+    if recipe.is_some() {
+        txn.set_ref(&RefName::recipe(&diff_id), recipe);
+    }
     txn.set_ref(&RefName::layer(&diff_id), Some(id));
     Ok(Layer {
         diff_id,
         commit: id,
+        recipe,
         root,
         size,
         left_out,
@@ -125,8 +141,13 @@ pub(crate) fn commit_layer(
     })
 }
 
-/// The layer of that diff id, if the repository has it.
+/// The layer of that diff id, if the repository has all of it: a layer without a recipe is to be stored again.
 pub fn known_layer(repo: &Repo, diff_id: &DiffId) -> Result<Option<Layer>> {
+    Ok(stored_layer(repo, diff_id)?.filter(|layer| layer.recipe.is_some()))
+}
+
+/// The layer of that diff id, if the repository has its tree; its recipe may be missing.
+pub fn stored_layer(repo: &Repo, diff_id: &DiffId) -> Result<Option<Layer>> {
     let Some(id) = repo.resolve(&RefName::layer(diff_id))? else {
         return Ok(None);
     };
@@ -144,12 +165,14 @@ pub fn known_layer(repo: &Repo, diff_id: &DiffId) -> Result<Option<Layer>> {
     Ok(Some(Layer {
         diff_id: *diff_id,
         commit: id,
+        recipe: repo.resolve(&RefName::recipe(diff_id))?,
         root: commit.root,
         size: number("docker.uncompressed_size").unwrap_or_default(),
         left_out: commit.get_list(LEFT_OUT).to_vec(),
         notes: LayerNotes {
             implicit: commit.get_list(IMPLICIT).to_vec(),
             links,
+            hides: commit.get_list(HIDES).to_vec(),
             whiteouts: number(WHITEOUTS),
         },
     }))

@@ -1,15 +1,14 @@
 //! From the entries of a tar to a tree of names and batches of files to be stored.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::chunk::ChunkReader;
+use crate::content::SYMLINK_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::import::LayerLimits;
 use crate::layer_tree::{LayerDir, Leaf, Refusal, components, link_components};
 use crate::object::{Meta, S_IFDIR, S_IFLNK, S_IFREG, Xattrs};
-use crate::repo::SYMLINK_BYTES_MAX;
+use crate::recording::{Recorder, Tape};
 use crate::tar_stream::{EntryKind, TarEntry, TarError, TarStream};
 use crate::txn::Mtime;
 
@@ -25,6 +24,8 @@ const PIECES_QUEUED: usize = 4;
 const META_BYTES_MAX: usize = 3800;
 /// How many left-out entries are named.
 const LEFT_OUT_NAMED_MAX: usize = 10_000;
+/// How many entries may stand in the tree without being stored: their paths are kept in the layer's commit.
+const UNSTORED_MAX: u64 = 10_000;
 
 /// A file to be stored.
 #[derive(Debug)]
@@ -75,16 +76,21 @@ struct Parser<'p> {
     content_bytes: u64,
     /// Hard links whose target was not there yet, by path: the number of their entry, and the target.
     waiting: BTreeMap<String, (u64, String)>,
+    unstored: u64,
     parsed: Parsed,
 }
 
-/// Reads a tar to its end. Stops quietly when the workers are gone: they know why.
-pub(crate) fn parse(
-    input: ChunkReader,
+/// The tar of a layer.
+type Tar<'t, 'r> = TarStream<Tape<'t, 'r>>;
+
+/// Reads a tar to its end, the bytes behind its end marker included; gives the tape's recorder. Stops quietly when the
+/// workers are gone: they know why.
+pub(crate) fn parse<'t, 'r>(
+    tape: Tape<'t, 'r>,
     what: &str,
     limits: &LayerLimits,
     jobs: &SyncSender<Batch>,
-) -> Result<Parsed> {
+) -> Result<(Parsed, Option<Recorder<'t, 'r>>)> {
     let parsed = Parsed {
         tree: LayerDir::default(),
         entries: 0,
@@ -101,19 +107,18 @@ pub(crate) fn parse(
         batch_bytes: 0,
         content_bytes: 0,
         waiting: BTreeMap::new(),
+        unstored: 0,
         parsed,
     };
-    let mut input = input;
-    parser.run(&mut input)?;
-    input.drain();
+    let recorder = parser.run(tape)?.drain();
     parser.flush();
     parser.late_links()?;
-    Ok(parser.parsed)
+    Ok((parser.parsed, recorder))
 }
 
 impl Parser<'_> {
-    fn run(&mut self, input: &mut ChunkReader) -> Result<()> {
-        let mut tar = TarStream::new(input);
+    fn run<'t, 'r>(&mut self, tape: Tape<'t, 'r>) -> Result<Tape<'t, 'r>> {
+        let mut tar = TarStream::new(tape);
         while let Some(entry) = tar.next().map_err(|error| self.broken(error, None))? {
             self.parsed.entries += 1;
             if self.parsed.entries > self.limits.entries_max {
@@ -125,10 +130,10 @@ impl Parser<'_> {
                 Err(Stop::Entry(why)) => self.leave_out(&shown, why),
                 Err(Stop::Layer(why)) => return Err(self.malformed(&shown, &why)),
                 Err(Stop::Error(error)) => return Err(error),
-                Err(Stop::WorkersGone) => return Ok(()),
+                Err(Stop::WorkersGone) => break,
             }
         }
-        Ok(())
+        Ok(tar.into_input())
     }
 
     fn malformed(&self, path: &str, why: &str) -> Error {
@@ -164,23 +169,35 @@ impl Parser<'_> {
         }
     }
 
-    fn entry<R: Read>(&mut self, tar: &mut TarStream<R>, entry: TarEntry) -> Result<(), Stop> {
-        let path = components(&entry.path)?;
+    fn entry(&mut self, tar: &mut Tar<'_, '_>, entry: TarEntry) -> Result<(), Stop> {
+        let path = match components(&entry.path) {
+            Err(Refusal::Entry(why)) if entry.kind == EntryKind::Regular => {
+                // It has no place in the tree, but the layer's recipe needs its payload.
+                let meta = self.meta(&entry, S_IFREG)?;
+                let slot = self.slot();
+                self.regular(tar, &entry, slot, meta)?;
+                return Err(Stop::Entry(why));
+            }
+            path => path?,
+        };
         if path.last().is_some_and(|name| name.starts_with(".wh.")) {
             self.parsed.whiteouts += 1;
         }
         self.replace_waiting(&path, entry.kind)?;
         match entry.kind {
-            EntryKind::CharDevice => Err(Stop::Entry("it is a character device")),
-            EntryKind::BlockDevice => Err(Stop::Entry("it is a block device")),
-            EntryKind::Fifo => Err(Stop::Entry("it is a FIFO")),
+            EntryKind::CharDevice => self.take_name(&path, "it is a character device"),
+            EntryKind::BlockDevice => self.take_name(&path, "it is a block device"),
+            EntryKind::Fifo => self.take_name(&path, "it is a FIFO"),
             EntryKind::Directory => {
                 let meta = self.meta(&entry, S_IFDIR)?;
                 Ok(self.parsed.tree.insert_dir(&path, meta)?)
             }
             EntryKind::HardLink => self.hard_link(&path, &entry),
             EntryKind::Symlink => {
-                let target = symlink_target(&entry)?;
+                let target = match symlink_target(&entry) {
+                    Err(Stop::Entry(why)) => return self.take_name(&path, why),
+                    target => target?,
+                };
                 let meta = self.meta(&entry, S_IFLNK)?;
                 let slot = self.slot();
                 self.parsed.tree.insert_leaf(
@@ -207,6 +224,18 @@ impl Parser<'_> {
                 self.regular(tar, &entry, slot, meta)
             }
         }
+    }
+
+    /// An entry that OSTree cannot hold: nothing is stored, but what has its name gives place, as it would on disk.
+    fn take_name(&mut self, path: &[&str], why: &'static str) -> Result<(), Stop> {
+        self.unstored += 1;
+        if self.unstored > UNSTORED_MAX {
+            return Err(Stop::Error(self.too_large(format!(
+                "{UNSTORED_MAX} entries that OSTree cannot hold"
+            ))));
+        }
+        self.parsed.tree.insert_leaf(path, Leaf::LeftOut)?;
+        Err(Stop::Entry(why))
     }
 
     fn slot(&mut self) -> usize {
@@ -243,6 +272,7 @@ impl Parser<'_> {
     fn hard_link(&mut self, path: &[&str], entry: &TarEntry) -> Result<(), Stop> {
         let target = link_components(&entry.link)?;
         match self.parsed.tree.leaf(&target)? {
+            Some(Leaf::LeftOut) => self.take_name(path, LINK_TO_LEFT_OUT),
             Some(leaf) => Ok(self.parsed.tree.insert_leaf(path, leaf)?),
             None => {
                 // It may lie in a lower layer, or, in odd tars, behind the link.
@@ -256,8 +286,7 @@ impl Parser<'_> {
 
     /// An entry replaces links that wait for their target as it would replace files.
     fn replace_waiting(&mut self, path: &[&str], kind: EntryKind) -> Result<(), Stop> {
-        use EntryKind::{BlockDevice, CharDevice, Fifo};
-        if self.waiting.is_empty() || matches!(kind, CharDevice | BlockDevice | Fifo) {
+        if self.waiting.is_empty() {
             return Ok(());
         }
         let place = self.parsed.tree.place(path)?;
@@ -286,23 +315,27 @@ impl Parser<'_> {
             let names: Vec<&str> = target.split('/').collect();
             let to: Vec<&str> = path.split('/').collect();
             let done = match self.parsed.tree.leaf(&names) {
-                Ok(Some(leaf)) => self.parsed.tree.insert_leaf(&to, leaf).map(|()| true),
-                Ok(None) => Ok(false),
-                Err(refusal) => Err(refusal),
+                Ok(Some(Leaf::LeftOut)) => self.take_name(&to, LINK_TO_LEFT_OUT),
+                Ok(Some(leaf)) => self.parsed.tree.insert_leaf(&to, leaf).map_err(Stop::from),
+                Ok(None) => {
+                    self.parsed.links.push((path, target));
+                    continue;
+                }
+                Err(refusal) => Err(refusal.into()),
             };
             match done {
-                Ok(true) => {}
-                Ok(false) => self.parsed.links.push((path, target)),
-                Err(Refusal::Layer(why)) => return Err(self.malformed(&path, &why)),
-                Err(Refusal::Entry(why)) => self.leave_out(&path, why),
+                Ok(()) | Err(Stop::WorkersGone) => {}
+                Err(Stop::Entry(why)) => self.leave_out(&path, why),
+                Err(Stop::Layer(why)) => return Err(self.malformed(&path, &why)),
+                Err(Stop::Error(error)) => return Err(error),
             }
         }
         Ok(())
     }
 
-    fn regular<R: Read>(
+    fn regular(
         &mut self,
-        tar: &mut TarStream<R>,
+        tar: &mut Tar<'_, '_>,
         entry: &TarEntry,
         slot: usize,
         meta: Meta,
@@ -320,6 +353,7 @@ impl Parser<'_> {
                 self.limits.content_bytes_max
             ))));
         }
+        tar.input().begin_file(slot, entry.size);
         let shown = String::from_utf8_lossy(&entry.path);
         let mtime = entry.mtime;
         if entry.size <= SMALL_FILE_BYTES_MAX {
@@ -360,12 +394,7 @@ impl Parser<'_> {
     }
 
     /// Fills `bytes` with payload.
-    fn fill<R: Read>(
-        &self,
-        tar: &mut TarStream<R>,
-        bytes: &mut [u8],
-        path: &str,
-    ) -> Result<(), Stop> {
+    fn fill(&self, tar: &mut Tar<'_, '_>, bytes: &mut [u8], path: &str) -> Result<(), Stop> {
         let mut at = 0;
         while at < bytes.len() {
             match tar
@@ -399,6 +428,9 @@ impl Parser<'_> {
         }
     }
 }
+
+/// Why a hard link to an entry that is left out is left out as well.
+const LINK_TO_LEFT_OUT: &str = "it is a hard link to an entry that is left out";
 
 /// Why an entry is not stored, or no more are.
 enum Stop {

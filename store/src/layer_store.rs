@@ -1,6 +1,6 @@
 //! From a layer's tree of names, and the ids of its files, to dirtree and dirmeta objects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
@@ -14,31 +14,47 @@ struct Storing<'s, 'r> {
     ids: &'s [Option<ObjectId>],
     metas: HashMap<Meta, ObjectId>,
     implicit: Vec<String>,
+    hides: Vec<String>,
+    files: HashSet<ObjectId>,
 }
 
-/// Stores the tree bottom-up; directories that no entry named become `0755 root:root` and are noted.
+/// A layer's tree in the repository.
+#[derive(Debug)]
+pub(crate) struct StoredTree {
+    pub(crate) root: TreeId,
+    pub(crate) notes: LayerNotes,
+    /// The files it leads to.
+    pub(crate) files: HashSet<ObjectId>,
+}
+
+/// Stores the tree bottom-up; directories that no entry named become `0755 root:root` and are noted, and so is every
+/// path whose entry OSTree cannot hold.
 pub(crate) fn store_tree(
     txn: &Txn<'_>,
     tree: &LayerDir,
     ids: &[Option<ObjectId>],
     links: Vec<(String, String)>,
     whiteouts: u64,
-) -> Result<(TreeId, LayerNotes)> {
+) -> Result<StoredTree> {
     let mut storing = Storing {
         txn,
         ids,
         metas: HashMap::new(),
         implicit: Vec::new(),
+        hides: Vec::new(),
+        files: HashSet::new(),
     };
     let root = storing.dir(tree, "")?;
-    Ok((
+    Ok(StoredTree {
         root,
-        LayerNotes {
+        notes: LayerNotes {
             implicit: storing.implicit,
             links,
+            hides: storing.hides,
             whiteouts: Some(whiteouts),
         },
-    ))
+        files: storing.files,
+    })
 }
 
 impl Storing<'_, '_> {
@@ -48,21 +64,25 @@ impl Storing<'_, '_> {
         }
         let mut tree = DirTree::default();
         for (name, node) in &dir.children {
+            let below = || match path {
+                "" => name.clone(),
+                _ => format!("{path}/{name}"),
+            };
             match node {
-                Node::Leaf(leaf) => {
-                    let id = self.ids.get(leaf.slot()).copied().flatten();
-                    let id = id.ok_or_else(|| {
-                        Error::malformed("layer", format!("{path}/{name} was not stored"))
-                    })?;
-                    tree.files.push((name.clone(), id));
-                }
+                Node::Leaf(leaf) => match leaf.slot() {
+                    Some(slot) => {
+                        let id = self.ids.get(slot).copied().flatten();
+                        let id = id.ok_or_else(|| {
+                            Error::malformed("layer", format!("{path}/{name} was not stored"))
+                        })?;
+                        self.files.insert(id);
+                        tree.files.push((name.clone(), id));
+                    }
+                    None => self.hides.push(below()),
+                },
                 Node::Dir(child) => {
-                    let below = if path.is_empty() {
-                        name.clone()
-                    } else {
-                        format!("{path}/{name}")
-                    };
-                    tree.dirs.push((name.clone(), self.dir(child, &below)?));
+                    let child = self.dir(child, &below())?;
+                    tree.dirs.push((name.clone(), child));
                 }
             }
         }

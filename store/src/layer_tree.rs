@@ -18,17 +18,23 @@ const NAME_BYTES_MAX: usize = 255;
 /// The most symbolic links on one way (the kernel's own limit).
 pub(crate) const SYMLINKS_MAX: usize = 40;
 
-/// A file of the layer: its number, under which the object id comes later.
+/// What stands in the layer under a name: a file by its number, under which the object id comes later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Leaf {
     Regular(usize),
-    Symlink { slot: usize, target: String },
+    Symlink {
+        slot: usize,
+        target: String,
+    },
+    /// What OSTree cannot hold: nothing is stored, but the name is taken.
+    LeftOut,
 }
 
 impl Leaf {
-    pub(crate) fn slot(&self) -> usize {
+    pub(crate) fn slot(&self) -> Option<usize> {
         match self {
-            Self::Regular(slot) | Self::Symlink { slot, .. } => *slot,
+            Self::Regular(slot) | Self::Symlink { slot, .. } => Some(*slot),
+            Self::LeftOut => None,
         }
     }
 }
@@ -261,7 +267,7 @@ mod tests {
     fn slot(root: &LayerDir, path: &str) -> Option<usize> {
         root.leaf(&names(path))
             .expect("plain path")
-            .map(|leaf| leaf.slot())
+            .and_then(|leaf| leaf.slot())
     }
 
     #[test]

@@ -7,11 +7,16 @@ use std::path::Path;
 
 use crate::dir::Dir;
 use crate::error::Result;
+use crate::fetch_lock::LOCKS;
 use crate::id::ObjectId;
+use crate::refs;
 use crate::repo::Repo;
 use crate::roots::Root;
 use crate::shared_checkout::UNFINISHED;
 use crate::staging;
+
+/// Where blobs are whose download broke off, below the repository.
+const PARTIAL: &str = "berth/partial";
 
 /// The checkouts in `checkouts` that no ref's commit is for, and unfinished ones, by name.
 pub(crate) fn stale_checkouts(checkouts: &Path, roots: &[Root]) -> Result<Vec<String>> {
@@ -38,17 +43,27 @@ pub(crate) fn remove_checkouts(checkouts: &Path, names: &[String]) -> Result<()>
     names.iter().try_for_each(|name| dir.remove_tree(name))
 }
 
-/// Removes downloads that nobody continues and what dead transactions staged.
+/// Removes downloads that nobody continues, locks that nobody holds, and what dead transactions staged.
 pub(crate) fn remove_scraps(repo: &Repo) -> Result<()> {
-    if let Some(partial) = repo.dir.try_dir("berth/partial")? {
-        for (name, _) in partial.list()? {
-            partial.remove_tree(name)?;
+    for scraps in [PARTIAL, LOCKS] {
+        if let Some(dir) = repo.dir.try_dir(scraps)? {
+            for (name, _) in dir.list()? {
+                dir.remove_tree(name)?;
+            }
         }
     }
-    match repo.dir.try_dir("tmp")? {
-        Some(tmp) => staging::sweep(&tmp),
-        None => Ok(()),
+    let Some(tmp) = repo.dir.try_dir("tmp")? else {
+        return Ok(());
+    };
+    for (name, _) in tmp.list()? {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with(refs::UNFINISHED))
+        {
+            tmp.remove_file(name)?;
+        }
     }
+    staging::sweep(&tmp)
 }
 
 fn open(checkouts: &Path) -> Result<Option<Dir>> {

@@ -12,10 +12,12 @@
 //!     ociimage/<config>         config: content
 //!     ociimage/<blob>           layer, by its compressed blob
 //!     ocilayer/<diff id>        layer, by what it unpacks to
+//!     ocirecipe/<diff id>       how its tar is made again, byte for byte
 //!     ocifs/<name>              flattened image, one commit for each step of its history
 //!     berth/used/<id>/          what a container or deployment holds
 //!   tmp/staging-<boot id>-…/    objects of a running transaction
 //!   berth/partial/<digest>      blobs whose download broke off
+//!   berth/lock/<digest>         held while an image or layer is being fetched
 //!   .lock                       shared: objects stay; exclusive: gc's sweep
 //! ```
 //!
@@ -32,19 +34,28 @@
 //!
 //! The crate takes paths and times, reads no environment and prints nothing.
 
+mod change;
 mod checkout;
 mod chunk;
 mod commit;
 mod commit_dir;
 mod commit_tar;
 mod commit_tree;
+mod content;
 mod dir;
 mod error;
+#[cfg(not(feature = "fault"))]
+#[allow(unreachable_pub, reason = "public with the feature")]
+mod fault;
+#[cfg(feature = "fault")]
+pub mod fault;
+mod fetch_lock;
 mod follow;
 mod fsck;
 mod fsck_refs;
 mod gc;
 mod gvariant;
+mod hash;
 mod history;
 mod id;
 mod image;
@@ -53,12 +64,15 @@ mod kept;
 mod layer;
 mod layer_parse;
 mod layer_store;
+mod layer_times;
 mod layer_tree;
 mod leftovers;
 mod list;
 mod lock;
 mod loose;
+mod mend;
 mod merge;
+mod mode;
 mod name;
 mod object;
 pub mod oci;
@@ -67,8 +81,12 @@ mod place;
 mod plan;
 mod prune;
 mod reach;
+mod real_xattrs;
+mod recipe;
+mod recording;
 mod reference;
 mod refs;
+mod replay;
 mod repo;
 mod revision;
 mod roots;
@@ -84,22 +102,33 @@ mod txn;
 mod untag;
 mod usage;
 mod used;
+mod verify;
+mod verify_walk;
 
 pub use checkout::{CheckoutMode, CheckoutOptions, CheckoutReport, checkout};
 pub use commit::{Commit, Value};
 pub use commit_dir::{Owner, commit_dir};
 pub use commit_tar::{TarCommit, commit_tar};
 pub use commit_tree::{CommitOptions, CommitReport};
+pub use content::{Content, ContentKind, Payload};
 pub use error::{Error, Result};
+pub use fetch_lock::FetchLock;
 pub use follow::follow;
-pub use fsck::{FsckOptions, FsckReport, Problem, fsck};
+pub use fsck::{FsckOptions, FsckReport, Problem, fsck, is_whole};
 pub use gc::{GcOptions, GcReport, gc};
+pub use hash::HashKind;
 pub use id::{DiffId, Digest, ObjectId};
-pub use image::{Image, commit_image, find_image, images, load_image, named_image, unix_seconds};
-pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer};
-pub use layer::{Layer, known_layer};
+pub use image::{
+    Image, all_images, commit_image, find_image, find_name, images, known_config, load_image,
+    mend_image, named_image, recorded_digest, unix_seconds,
+};
+pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer, mend_layer};
+pub use layer::{Layer, known_layer, stored_layer};
+pub use layer_times::layer_times;
 pub use list::{ListDepth, Listed, ListedKind, list};
 pub use lock::{Lock, LockKind, LockWait};
+pub use mend::Broken;
+pub use mode::Mode;
 pub use name::{ImageName, RefName};
 pub use object::{
     DirTree, Meta, ObjectKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, TreeId, Xattrs, file_header,
@@ -108,7 +137,8 @@ pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;
 pub use reference::Reference;
 pub use refs::Durability;
-pub use repo::{Content, ContentKind, Entry, Mode, Repo};
+pub use replay::{ReplayReport, replay};
+pub use repo::{Entry, Repo};
 pub use revision::resolve_revision;
 pub use shared_checkout::shared_checkout;
 pub use stat::{KindStat, StatReport, stat};
@@ -118,3 +148,4 @@ pub use txn::{LargeFile, Mtime, Txn, Written};
 pub use untag::{UntagOptions, UntagReport, untag};
 pub use usage::{ImageUsage, image_usage};
 pub use used::{pin, unpin, users_of};
+pub use verify::{VerifiedLayer, VerifyOptions, VerifyReport, verify};

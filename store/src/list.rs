@@ -1,9 +1,10 @@
 //! Lists a tree as it is stored: true owners, modes and xattrs, which no checkout of a user shows.
 
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::object::{Meta, TreeId};
-use crate::repo::{ContentKind, Entry, Repo};
+use crate::repo::{Entry, Repo};
 
 /// The deepest nesting of directories that is listed.
 const DEPTH_MAX: usize = 2048;

@@ -53,7 +53,13 @@ impl LockWait<'_> {
 /// A held lock; dropping it lets go.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Between two tries; the kernel has no wait with a timeout for these locks.
@@ -85,7 +91,7 @@ pub(crate) fn lock(dir: &Dir, name: &str, kind: LockKind, wait: &LockWait<'_>) -
         }
         std::thread::sleep(Duration::from_millis(POLL_MS));
     }
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }
 
 /// Who holds a lock on `file`: the processes that have it open. The kernel names no owner of such a lock.

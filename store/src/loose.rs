@@ -62,7 +62,10 @@ pub(crate) fn shelf(repo: &Repo, name: &str) -> Result<Shelf> {
         let Some((stem, suffix)) = text.split_once('.') else {
             continue;
         };
-        let Some(kind) = TOP_DOWN.into_iter().find(|kind| kind.as_str() == suffix) else {
+        let Some(kind) = TOP_DOWN
+            .into_iter()
+            .find(|kind| repo.suffix(*kind) == suffix)
+        else {
             continue;
         };
         match ObjectId::from_hex(&format!("{name}{stem}")) {
@@ -84,6 +87,6 @@ pub(crate) fn all_objects(repo: &Repo) -> Result<Vec<(ObjectKind, ObjectId)>> {
 
 /// The bytes of an object's file; 0 when it is gone.
 pub(crate) fn size(repo: &Repo, kind: ObjectKind, id: &ObjectId) -> Result<u64> {
-    let stat = repo.objects.stat(Repo::loose(kind, id))?;
+    let stat = repo.objects.stat(repo.loose(kind, id))?;
     Ok(stat.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0)))
 }

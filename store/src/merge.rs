@@ -4,19 +4,21 @@
 //! `.wh..wh..opq` hides all that the directory had. Only names of lower layers are hidden, so the order of entries in
 //! the tar does not matter. A directory that the layer has on top of nothing is taken by its id, without being read, so
 //! the cost follows what changed. Where a layer goes through a directory it does not name and a lower layer has a
-//! symbolic link there (`lib` over `lib -> usr/lib`), the link is followed, as it would be on disk.
+//! symbolic link there (`lib` over `lib -> usr/lib`), the link is followed, as it would be on disk. An entry that OSTree
+//! cannot hold (a device) still hides what has its name below.
 //!
 //! The rules are the [image-spec's](https://github.com/opencontainers/image-spec/blob/main/layer.md); docker's overlay
 //! driver and podman show the same trees.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::layer::Layer;
 use crate::layer_tree::{DEPTH_MAX, SYMLINKS_MAX};
 use crate::object::{DirTree, Meta, TreeId};
-use crate::repo::{ContentKind, Repo};
+use crate::repo::Repo;
 use crate::txn::Txn;
 
 const WHITEOUT: &str = ".wh.";
@@ -44,6 +46,8 @@ struct OpenDir {
 pub(crate) struct Merge<'m, 'r> {
     txn: &'m Txn<'r>,
     root: Option<Node>,
+    /// Paths of entries of all layers so far that OSTree cannot hold.
+    left_out: HashSet<String>,
     /// Dirtrees this merge wrote: they may not be in the repository yet.
     written: HashMap<ObjectId, DirTree>,
 }
@@ -51,8 +55,10 @@ pub(crate) struct Merge<'m, 'r> {
 /// One layer on its way over the tree.
 struct Layering<'l> {
     implicit: HashSet<&'l str>,
+    /// Names of entries that OSTree cannot hold, by directory.
+    hides: HashMap<&'l str, Vec<&'l str>>,
     has_whiteouts: bool,
-    /// Directories that turned out to lie behind a symbolic link, by the path they were found at.
+    /// Directories that turned out to lie behind a symbolic link, by their path in the layer.
     redirected: Vec<(String, TreeId)>,
 }
 
@@ -61,6 +67,7 @@ impl<'m, 'r> Merge<'m, 'r> {
         Self {
             txn,
             root: None,
+            left_out: HashSet::new(),
             written: HashMap::new(),
         }
     }
@@ -96,8 +103,15 @@ impl<'m, 'r> Merge<'m, 'r> {
 
     /// Puts a layer over the tree.
     pub(crate) fn apply(&mut self, layer: &Layer) -> Result<()> {
+        let mut hides: HashMap<&str, Vec<&str>> = HashMap::new();
+        for path in &layer.notes.hides {
+            let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+            hides.entry(dir).or_default().push(name);
+            self.left_out.insert(path.clone());
+        }
         let mut layering = Layering {
             implicit: layer.notes.implicit.iter().map(String::as_str).collect(),
+            hides,
             has_whiteouts: layer.notes.whiteouts != Some(0),
             redirected: Vec::new(),
         };
@@ -113,7 +127,8 @@ impl<'m, 'r> Merge<'m, 'r> {
         Ok(())
     }
 
-    /// `upper` over `below`; `keep_meta` when the way led through a link, so that the directory is nobody's entry.
+    /// `upper` over `below`; `path` is the layer's own name for it. `keep_meta` when the way led through a link, so that
+    /// the directory is nobody's entry.
     fn overlay(
         &self,
         layering: &mut Layering<'_>,
@@ -143,6 +158,10 @@ impl<'m, 'r> Merge<'m, 'r> {
         if opaque {
             dir.files.clear();
             dir.dirs.clear();
+        }
+        for name in layering.hides.get(path).into_iter().flatten() {
+            dir.files.remove(*name);
+            dir.dirs.remove(*name);
         }
         let mut hides = false;
         for (name, _) in &tree.files {
@@ -242,13 +261,21 @@ impl<'m, 'r> Merge<'m, 'r> {
             found = dir.files.get(name).copied();
             Ok(Node::Open(dir))
         })?;
-        let id = found.ok_or_else(missing)?;
+        let lost = found.is_none()
+            && (self.left_out.contains(target) || self.left_out.contains(&way.join("/")));
+        if found.is_none() && !lost {
+            return Err(missing());
+        }
         let way = self.resolve(&mut root, path, false)?;
         let (name, parents) = way.split_last().ok_or_else(missing)?;
         self.at(&mut root, parents, |merge, node| {
             let mut dir = merge.open(node)?;
             dir.dirs.remove(name);
-            dir.files.insert(name.clone(), id);
+            match found {
+                Some(id) => dir.files.insert(name.clone(), id),
+                // A link to what OSTree cannot hold is one more of that.
+                None => dir.files.remove(name),
+            };
             Ok(Node::Open(dir))
         })?;
         Ok(Node::Open(root))

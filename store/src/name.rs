@@ -123,6 +123,8 @@ pub(crate) const IMAGES: &str = "ociimage";
 pub(crate) const FLAT: &str = "ocifs";
 /// The prefix of layers by diff id.
 pub(crate) const LAYERS: &str = "ocilayer";
+/// The prefix of recipes, by diff id.
+pub(crate) const RECIPES: &str = "ocirecipe";
 /// The prefix of what containers and deployments hold.
 pub(crate) const USED: &str = "berth/used";
 
@@ -170,6 +172,11 @@ impl RefName {
     /// The ref of a layer by its diff id.
     pub fn layer(diff_id: &DiffId) -> Self {
         Self(format!("{LAYERS}/{}", diff_id.hex()))
+    }
+
+    /// The ref of what a layer's tar is put together from.
+    pub fn recipe(diff_id: &DiffId) -> Self {
+        Self(format!("{RECIPES}/{}", diff_id.hex()))
     }
 
     /// What the container or deployment `id` holds: `image` or `fs`.

@@ -91,7 +91,7 @@ impl Xattrs {
         )
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Why> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Why> {
         let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         for element in gvariant::split_array(bytes, 1)? {
             let [name, value] =
@@ -187,11 +187,17 @@ impl Meta {
     }
 }
 
-fn be32(bytes: &[u8]) -> Result<u32, Why> {
+/// Reads an integer as OSTree keeps it.
+pub(crate) fn be32(bytes: &[u8]) -> Result<u32, Why> {
     bytes
         .try_into()
         .map(u32::from_be_bytes)
         .map_err(|_| "an integer is cut short")
+}
+
+/// Whether a mode is a regular file's or symbolic link's, and nothing else.
+pub(crate) fn is_file_mode(mode: u32) -> bool {
+    matches!(mode & S_IFMT, S_IFREG | S_IFLNK) && mode & !(S_IFMT | 0o7777) == 0
 }
 
 /// What a file object's id covers before its payload: two framing words and `(uuuusa(ayay))`.

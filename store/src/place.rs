@@ -4,11 +4,13 @@
 use std::fs::File;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{AtFlags, Mode, Timespec};
 use rustix::io::Errno;
 
+use crate::change::modified;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
+use crate::fault::{Step, act};
 
 /// What became of a hard link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,20 +24,23 @@ pub(crate) enum Linked {
 }
 
 impl Dir {
-    /// Makes a directory that only its owner may enter, and opens it.
+    /// Makes a directory that only its owner may enter.
     pub(crate) fn new_dir(&self, name: &str) -> Result<()> {
-        rustix::fs::mkdirat(self, name, Mode::RWXU)
-            .map_err(Error::io("create", self.path().join(name)))
+        let path = self.at(Path::new(name));
+        let call = || rustix::fs::mkdirat(self, name, Mode::RWXU);
+        act(Step::MakeDir, path, || None, call).map_err(|error| Error::io("create", path())(error))
     }
 
     /// Makes a hard link to a file of another directory.
     pub(crate) fn link(&self, from: &Self, file: &Path, name: &str) -> Result<Linked> {
-        match rustix::fs::linkat(from, file, self, name, AtFlags::empty()) {
+        let path = self.at(Path::new(name));
+        let call = || rustix::fs::linkat(from, file, self, name, AtFlags::empty());
+        match act(Step::Link, from.at(file), || Some(path()), call) {
             Ok(()) => Ok(Linked::Done),
             // EPERM: no hard links here at all, or fs.protected_hardlinks and somebody else's file.
             Err(Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP) => Ok(Linked::CrossDevice),
             Err(Errno::MLINK) => Ok(Linked::LinkLimit),
-            Err(error) => Err(Error::io("create", self.path().join(name))(error)),
+            Err(error) => Err(Error::io("create", path())(error)),
         }
     }
 
@@ -47,37 +52,40 @@ impl Dir {
         mode: u32,
         mtime: Timespec,
     ) -> Result<()> {
-        rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
-            .map_err(Error::io("change the mode of", self.path().join(name)))?;
-        rustix::fs::futimens(file, &modified(mtime))
-            .map_err(Error::io("set the time of", self.path().join(name)))
+        self.set_file_mode(file, name, mode)?;
+        self.set_file_time(file, name, mtime)
     }
 
     /// Sets the time of a symbolic link.
     pub(crate) fn set_link_time(&self, name: &str, mtime: Timespec) -> Result<()> {
-        rustix::fs::utimensat(self, name, &modified(mtime), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(Error::io("set the time of", self.path().join(name)))
+        let path = self.at(Path::new(name));
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let call = || rustix::fs::utimensat(self, name, &modified(mtime), flags);
+        act(Step::Change, path, || None, call)
+            .map_err(|error| Error::io("set the time of", path())(error))
     }
 
     /// Gives the directory itself its permissions.
     pub(crate) fn set_mode(&self, mode: u32) -> Result<()> {
-        rustix::fs::fchmod(self, Mode::from_raw_mode(mode))
-            .map_err(Error::io("change the mode of", self.path()))
+        let (path, mode) = (|| self.path().to_owned(), Mode::from_raw_mode(mode));
+        act(
+            Step::Change,
+            path,
+            || None,
+            || rustix::fs::fchmod(self, mode),
+        )
+        .map_err(Error::io("change the mode of", self.path()))
     }
 
     /// Sets the time of the directory itself.
     pub(crate) fn set_time(&self, mtime: Timespec) -> Result<()> {
-        rustix::fs::futimens(self, &modified(mtime))
-            .map_err(Error::io("set the time of", self.path()))
-    }
-}
-
-fn modified(mtime: Timespec) -> Timestamps {
-    Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: mtime,
+        let (path, times) = (|| self.path().to_owned(), modified(mtime));
+        act(
+            Step::Change,
+            path,
+            || None,
+            || rustix::fs::futimens(self, &times),
+        )
+        .map_err(Error::io("set the time of", self.path()))
     }
 }

@@ -7,19 +7,17 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use rustix::io::Errno;
 
+use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
-use crate::object::{Meta, ObjectKind, S_IFLNK, S_IFMT, S_IFREG, TreeId, file_header};
-use crate::repo::{ContentKind, OSTREEMETA, Repo};
+use crate::object::{S_IFLNK, S_IFMT, S_IFREG, TreeId, file_header};
+use crate::repo::Repo;
 
 /// The most files and directories of one checkout.
 const ENTRIES_MAX: usize = 1 << 24;
 /// The deepest nesting of directories.
 const DEPTH_MAX: usize = 2048;
-/// Room for the `user.ostreemeta` of nearly every file; longer ones are read again.
-const OSTREEMETA_BYTES_USUAL: usize = 512;
 
 /// How an entry that is no directory is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,9 +153,9 @@ fn read_dir(repo: &Repo, id: TreeId) -> Result<Level> {
 
 /// How a file object appears in a checkout, by stock ostree's rules for `checkout -U`.
 fn place(repo: &Repo, id: &ObjectId) -> Result<Placement> {
-    let meta = file_meta(repo, id)?;
+    let meta = repo.file_meta(id)?;
     // The id of an empty file is that of its metadata: no need to ask for its size.
-    let is_empty = ObjectId::of(&file_header(&meta, "")) == *id;
+    let is_empty = repo.mode().hash().id_of(&file_header(&meta, "")) == *id;
     // Stock ostree's, for files that are not links: 0200 becomes 0600, 04777 becomes 0777.
     let mode = (meta.mode & 0o777) | 0o400;
     Ok(match meta.mode & S_IFMT {
@@ -184,27 +182,10 @@ fn place(repo: &Repo, id: &ObjectId) -> Result<Placement> {
     })
 }
 
-/// The metadata of a file object in one system call, without opening it.
-fn file_meta(repo: &Repo, id: &ObjectId) -> Result<Meta> {
-    let what = || format!("file {id}");
-    let path = repo.objects.path().join(Repo::loose(ObjectKind::File, id));
-    let mut value = [0; OSTREEMETA_BYTES_USUAL];
-    match rustix::fs::lgetxattr(&path, OSTREEMETA, &mut value) {
-        Ok(size) => Meta::decode(value.get(..size).unwrap_or_default(), &what()),
-        Err(Errno::RANGE) => Ok(repo.open_file(id)?.meta),
-        Err(Errno::NOENT) => Err(Error::NotFound {
-            what: "file",
-            name: id.hex(),
-        }),
-        Err(Errno::NODATA) => Err(Error::malformed(what(), "it has no user.ostreemeta")),
-        Err(error) => Err(Error::io("read the metadata of", path)(error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{DirTree, S_IFDIR, Xattrs};
+    use crate::object::{DirTree, Meta, S_IFDIR, Xattrs};
     use crate::{LockKind, LockWait, Mode, Mtime};
 
     #[test]

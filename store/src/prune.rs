@@ -2,6 +2,7 @@
 //! layers and configs are still good for is [`crate::gc()`]'s business.
 
 use crate::error::Result;
+use crate::id::ObjectId;
 use crate::lock::{LockKind, LockWait};
 use crate::loose;
 use crate::object::ObjectKind;
@@ -42,19 +43,17 @@ pub fn prune(repo: &Repo, options: &PruneOptions<'_>) -> Result<PruneReport> {
     };
     let _lock = repo.lock(kind, &options.wait)?;
     let mut reach = Reach::default();
-    for root in roots(repo)? {
-        reach.add_commit(repo, root.commit, options.depth)?;
-    }
+    let named: Vec<ObjectId> = roots(repo)?.iter().map(|root| root.commit).collect();
+    reach.add_commits(repo, named, options.depth)?;
     let objects = loose::all_objects(repo)?;
     if !options.refs_only {
-        for (_, id) in objects
+        let commits = objects
             .iter()
-            .filter(|(kind, _)| *kind == ObjectKind::Commit)
-        {
-            reach.add_commit(repo, *id, options.depth)?;
-        }
+            .filter(|(kind, _)| *kind == ObjectKind::Commit);
+        reach.add_commits(repo, commits.map(|(_, id)| *id), options.depth)?;
     }
-    let candidates = sweep::unreached(repo, &reach)?;
+    let mut candidates = sweep::unreached(repo, &reach)?;
+    sweep::spare_damaged(repo, &reach, &mut candidates)?;
     if !options.dry_run {
         sweep::sweep(repo, &candidates)?;
     }

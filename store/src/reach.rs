@@ -1,21 +1,43 @@
-//! Which objects a commit leads to: itself, its parents, its tree.
+//! Which objects commits lead to: themselves, their parents, their trees.
 //!
-//! A parent that is missing cuts the history, as in stock ostree; anything else that is missing is an error, because
-//! what cannot be read cannot say what it needs. A commit that stock ostree pulled in part says so in `state/`, and may
-//! miss what it likes.
+//! Commits and directories are read level by level on all threads, each checked against its id: one that is damaged could
+//! name anything, and what it really needs nobody knows any more. So damage is noted ([`Reach::damage`]) and whoever
+//! deletes must then be careful. A parent that is missing only cuts the history, as in stock ostree, and a commit that
+//! stock ostree pulled in part says so in `state/` and may miss what it likes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
+use rayon::prelude::*;
+
+use crate::commit::Commit;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
-use crate::object::{ObjectKind, TreeId};
+use crate::object::{DirTree, ObjectKind, TreeId};
 use crate::repo::Repo;
 
-/// A growing set of reachable objects.
+/// An id is a hash already: its first bytes do.
 #[derive(Debug, Default)]
-pub(crate) struct Reach {
-    seen: HashSet<(ObjectKind, ObjectId)>,
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {
+        // The length, which is the same for all.
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
+
+type IdBuild = BuildHasherDefault<IdHasher>;
+type IdSet = HashSet<ObjectId, IdBuild>;
 
 /// How many parents of a commit are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,62 +48,183 @@ pub enum Depth {
     Parents(u64),
 }
 
+/// A growing set of reachable objects.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    /// Commits, each with how many parents were still to be followed from it.
+    commits: HashMap<ObjectId, u64, IdBuild>,
+    trees: IdSet,
+    metas: IdSet,
+    files: IdSet,
+    damage: Vec<Error>,
+}
+
+/// A directory to be read; in a commit that was pulled in part it may be missing.
+type Waiting = (ObjectId, bool);
+
 impl Reach {
     /// Whether an object was reached.
     pub(crate) fn contains(&self, kind: ObjectKind, id: &ObjectId) -> bool {
-        self.seen.contains(&(kind, *id))
+        match kind {
+            ObjectKind::Commit => self.commits.contains_key(id),
+            ObjectKind::DirTree => self.trees.contains(id),
+            ObjectKind::DirMeta => self.metas.contains(id),
+            ObjectKind::File => self.files.contains(id),
+        }
+    }
+
+    /// The files that were reached.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &ObjectId> {
+        self.files.iter()
     }
 
     /// The objects that were reached.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(ObjectKind, ObjectId)> {
-        self.seen.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ObjectKind, ObjectId)> {
+        let of = |kind| move |id: &ObjectId| (kind, *id);
+        let commits = self.commits.keys().map(of(ObjectKind::Commit));
+        commits
+            .chain(self.trees.iter().map(of(ObjectKind::DirTree)))
+            .chain(self.metas.iter().map(of(ObjectKind::DirMeta)))
+            .chain(self.files.iter().map(of(ObjectKind::File)))
     }
 
-    /// Adds a commit and all it leads to.
-    pub(crate) fn add_commit(&mut self, repo: &Repo, id: ObjectId, depth: Depth) -> Result<()> {
-        let (mut at, mut followed) = (id, 0);
-        loop {
-            // With a limited depth, a commit that was reached as a late parent may still have parents to add.
-            if !self.seen.insert((ObjectKind::Commit, at)) && depth == Depth::All {
-                return Ok(());
-            }
-            let commit = match repo.read_commit(&at) {
-                Err(Error::NotFound { .. }) if at != id => {
-                    self.seen.remove(&(ObjectKind::Commit, at));
-                    return Ok(());
-                }
-                other => other?,
-            };
-            let partial = repo
-                .dir
-                .stat(format!("state/{at}.commitpartial"))?
-                .is_some();
-            self.add_tree(repo, commit.root, partial)?;
-            match (commit.parent, depth) {
-                (Some(_), Depth::Parents(parents)) if followed >= parents => return Ok(()),
-                (Some(parent), _) => at = parent,
-                (None, _) => return Ok(()),
-            }
-            followed += 1;
+    /// What could not be read, so that what it leads to is not in the set.
+    pub(crate) fn damage(&self) -> &[Error] {
+        &self.damage
+    }
+
+    /// Adds commits and all they lead to.
+    pub(crate) fn add_commits(
+        &mut self,
+        repo: &Repo,
+        ids: impl IntoIterator<Item = ObjectId>,
+        depth: Depth,
+    ) -> Result<()> {
+        let parents = match depth {
+            Depth::All => u64::MAX,
+            Depth::Parents(parents) => parents,
+        };
+        let mut trees = Vec::new();
+        let mut level: Vec<(ObjectId, u64, bool)> = Vec::new();
+        for id in ids {
+            self.enter_commit(&mut level, id, parents, false);
         }
+        while !level.is_empty() {
+            let read: Vec<_> = level
+                .par_iter()
+                .map(|(id, _, _)| read_commit(repo, id))
+                .collect();
+            for ((id, parents, is_parent), read) in std::mem::take(&mut level).into_iter().zip(read)
+            {
+                let (commit, partial) = match read {
+                    Ok(read) => read,
+                    Err(Error::NotFound { .. }) if is_parent => {
+                        self.commits.remove(&id);
+                        continue;
+                    }
+                    Err(error) => {
+                        self.note(error)?;
+                        continue;
+                    }
+                };
+                self.enter_dir(&mut trees, commit.root, partial);
+                if let (Some(parent), Some(left)) = (commit.parent, parents.checked_sub(1)) {
+                    self.enter_commit(&mut level, parent, left, true);
+                }
+            }
+        }
+        self.read_dirs(repo, trees)
     }
 
     /// Adds a directory and all below it.
-    pub(crate) fn add_tree(&mut self, repo: &Repo, root: TreeId, partial: bool) -> Result<()> {
-        let mut waiting = vec![root];
-        while let Some(dir) = waiting.pop() {
-            self.seen.insert((ObjectKind::DirMeta, dir.meta));
-            if !self.seen.insert((ObjectKind::DirTree, dir.contents)) {
-                continue;
+    pub(crate) fn add_tree(&mut self, repo: &Repo, root: TreeId) -> Result<()> {
+        let mut waiting = Vec::new();
+        self.enter_dir(&mut waiting, root, false);
+        self.read_dirs(repo, waiting)
+    }
+
+    fn enter_commit(
+        &mut self,
+        level: &mut Vec<(ObjectId, u64, bool)>,
+        id: ObjectId,
+        parents: u64,
+        is_parent: bool,
+    ) {
+        // One that was reached as a late parent may still have parents to add.
+        if self.commits.get(&id).is_none_or(|had| *had < parents) {
+            self.commits.insert(id, parents);
+            level.push((id, parents, is_parent));
+        }
+    }
+
+    fn enter_dir(&mut self, waiting: &mut Vec<Waiting>, dir: TreeId, partial: bool) {
+        self.metas.insert(dir.meta);
+        if self.trees.insert(dir.contents) {
+            waiting.push((dir.contents, partial));
+        }
+    }
+
+    fn read_dirs(&mut self, repo: &Repo, mut level: Vec<Waiting>) -> Result<()> {
+        while !level.is_empty() {
+            let read: Vec<_> = level
+                .par_iter()
+                .map(|(id, _)| read_dirtree(repo, id))
+                .collect();
+            for ((_, partial), read) in std::mem::take(&mut level).into_iter().zip(read) {
+                match read {
+                    Ok(tree) => {
+                        self.files.extend(tree.files.iter().map(|(_, id)| *id));
+                        for (_, dir) in tree.dirs {
+                            self.enter_dir(&mut level, dir, partial);
+                        }
+                    }
+                    Err(Error::NotFound { .. }) if partial => {}
+                    Err(error) => self.note(error)?,
+                }
             }
-            let tree = match repo.read_dirtree(&dir.contents) {
-                Err(Error::NotFound { .. }) if partial => continue,
-                other => other?,
-            };
-            self.seen
-                .extend(tree.files.into_iter().map(|(_, id)| (ObjectKind::File, id)));
-            waiting.extend(tree.dirs.into_iter().map(|(_, id)| id));
         }
         Ok(())
     }
+
+    /// Notes damage; what is no damage but a refusal of the file system is an error.
+    fn note(&mut self, error: Error) -> Result<()> {
+        match error {
+            Error::NotFound { .. } | Error::Malformed { .. } | Error::Corrupt { .. } => {
+                self.damage.push(error);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}
+
+/// The bytes of an object, which must be what its id says.
+fn read(repo: &Repo, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
+    let bytes = repo.read_metadata(kind, id)?;
+    let found = repo.mode().hash().id_of(&bytes);
+    if found == *id {
+        return Ok(bytes);
+    }
+    Err(Error::Corrupt {
+        what: format!("{} {id}", kind.as_str()),
+        expected: id.hex(),
+        found: found.hex(),
+    })
+}
+
+fn read_dirtree(repo: &Repo, id: &ObjectId) -> Result<DirTree> {
+    DirTree::decode(
+        &read(repo, ObjectKind::DirTree, id)?,
+        &format!("dirtree {id}"),
+    )
+}
+
+/// A commit, and whether it was pulled in part.
+fn read_commit(repo: &Repo, id: &ObjectId) -> Result<(Commit, bool)> {
+    let bytes = read(repo, ObjectKind::Commit, id)?;
+    let partial = repo
+        .dir
+        .stat(format!("state/{id}.commitpartial"))?
+        .is_some();
+    Ok((Commit::decode(&bytes, &format!("commit {id}"))?, partial))
 }

@@ -2,7 +2,7 @@
 //!
 //! Reading takes no lock. A ref is replaced by rename, so a reader sees the old commit or the new one.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -129,21 +129,24 @@ impl Repo {
         id: Option<&ObjectId>,
         durability: Durability,
     ) -> Result<()> {
+        self.check_writable()?;
         let sync = self.fsync() && durability == Durability::Lasting;
         let Some(id) = id else {
             return self.remove_ref(name, sync);
         };
         let (dir, leaf) = self.ref_dir(name, sync)?;
-        let temp = temp_name(leaf);
-        dir.remove_file(&temp)?;
-        let mut file = dir.create(&temp, 0o644)?;
-        let path = dir.path().join(leaf);
-        file.write_all(format!("{id}\n").as_bytes())
-            .map_err(Error::io("write", &path))?;
-        if sync {
-            file.sync_data().map_err(Error::io("sync", &path))?;
-        }
-        dir.rename(&temp, &dir, leaf)?;
+        let tmp = self.dir.ensure_dir("tmp", 0o777)?;
+        let temp = temp_name();
+        tmp.remove_file(&temp)?;
+        let file = tmp.create(&temp, 0o644)?;
+        let write = || {
+            tmp.write(&file, &temp, format!("{id}\n").as_bytes())?;
+            if sync {
+                tmp.sync_file(&file, &temp)?;
+            }
+            tmp.rename(&temp, &dir, leaf)
+        };
+        discard_unless(write(), &tmp, &temp)?;
         if sync { dir.sync() } else { Ok(()) }
     }
 
@@ -156,24 +159,44 @@ impl Repo {
         {
             return Ok(());
         }
-        let temp = temp_name(leaf);
+        let tmp = self.dir.ensure_dir("tmp", 0o777)?;
+        let temp = temp_name();
         let target = target.as_str().rsplit('/').next().unwrap_or_default();
-        dir.remove_file(&temp)?;
-        dir.symlink(target, &temp)?;
-        dir.rename(&temp, &dir, leaf)?;
+        tmp.remove_file(&temp)?;
+        tmp.symlink(target, &temp)?;
+        discard_unless(tmp.rename(&temp, &dir, leaf), &tmp, &temp)?;
         if self.fsync() { dir.sync() } else { Ok(()) }
     }
 
     fn remove_ref(&self, name: &RefName, sync: bool) -> Result<()> {
-        let (parent, leaf) = match name.as_str().rsplit_once('/') {
-            Some((parent, leaf)) => (Path::new("refs/heads").join(parent), leaf),
-            None => (PathBuf::from("refs/heads"), name.as_str()),
-        };
+        let (parent, leaf) = place(name);
         let Some(dir) = self.dir.try_dir(&parent)? else {
             return Ok(());
         };
         dir.remove_file(leaf)?;
         if sync { dir.sync() } else { Ok(()) }
+    }
+
+    /// Removes many refs; their end is on disk when this returns.
+    pub(crate) fn remove_refs(&self, names: &[RefName]) -> Result<()> {
+        self.check_writable()?;
+        let mut dirs: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
+        for name in names {
+            let (parent, leaf) = place(name);
+            dirs.entry(parent).or_default().push(leaf);
+        }
+        for (parent, leaves) in dirs {
+            let Some(dir) = self.dir.try_dir(&parent)? else {
+                continue;
+            };
+            for leaf in leaves {
+                dir.remove_file(leaf)?;
+            }
+            if self.fsync() {
+                dir.sync()?;
+            }
+        }
+        Ok(())
     }
 
     /// The directory of a ref, made when it is missing, and the last component.
@@ -198,15 +221,33 @@ impl Repo {
     }
 }
 
-/// A name that ostree does not take for a ref, since it starts with a dot; one per process and thread.
-fn temp_name(leaf: &str) -> String {
-    let mut short = leaf.to_owned();
-    short.truncate(leaf.floor_char_boundary(200));
+/// The directory of a ref below the repository, and its name there.
+fn place(name: &RefName) -> (PathBuf, &str) {
+    match name.as_str().rsplit_once('/') {
+        Some((parent, leaf)) => (Path::new("refs/heads").join(parent), leaf),
+        None => (PathBuf::from("refs/heads"), name.as_str()),
+    }
+}
+
+/// How the names of refs begin that are still being written, in `tmp`; gc removes what a crash left of them.
+pub(crate) const UNFINISHED: &str = "ref-";
+
+/// A name in `tmp`, one per process and thread.
+fn temp_name() -> String {
     format!(
-        ".{short}.{}-{}",
+        "{UNFINISHED}{}-{}",
         std::process::id(),
         rustix::thread::gettid().as_raw_nonzero()
     )
+}
+
+/// Removes a temporary file that did not become a ref.
+fn discard_unless(done: Result<()>, tmp: &Dir, temp: &str) -> Result<()> {
+    if done.is_err() {
+        // The error that matters is the first one.
+        let _ = tmp.remove_file(temp);
+    }
+    done
 }
 
 fn walk(

@@ -2,69 +2,21 @@
 //!
 //! Reading takes no lock; whoever needs that objects stay holds [`Repo::lock`].
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::commit::Commit;
+use crate::content::OSTREEMETA;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::lock::{self, Lock, LockKind, LockWait};
-use crate::object::{
-    DirTree, METADATA_BYTES_MAX, Meta, ObjectKind, S_IFLNK, S_IFMT, S_IFREG, TreeId,
-};
+use crate::mode::{Mode, Storage};
+use crate::object::{DirTree, METADATA_BYTES_MAX, Meta, ObjectKind, TreeId};
 
-/// The xattr that holds owner, mode and xattrs of a file object.
-pub(crate) const OSTREEMETA: &str = "user.ostreemeta";
 /// The largest config file that is read, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
-/// The longest target of a symbolic link, in bytes (`PATH_MAX`).
-pub(crate) const SYMLINK_BYTES_MAX: u64 = 4096;
-/// The largest `user.ostreemeta` that is read, in bytes (`XATTR_SIZE_MAX`).
-const OSTREEMETA_BYTES_MAX: usize = 64 << 10;
-
-/// How file objects are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Owner, mode and xattrs in `user.ostreemeta`; every file belongs to the user.
-    BareUser,
-}
-
-impl Mode {
-    /// The word in the config file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BareUser => "bare-user",
-        }
-    }
-}
-
-/// A file object.
-#[derive(Debug)]
-pub struct Content {
-    /// Owner, mode and xattrs.
-    pub meta: Meta,
-    /// What it is.
-    pub kind: ContentKind,
-}
-
-/// The payload of a file object.
-#[derive(Debug)]
-pub enum ContentKind {
-    /// A regular file, positioned at its start.
-    Regular {
-        /// The object, open for reading.
-        file: File,
-        /// Its size in bytes.
-        size: u64,
-    },
-    /// A symbolic link.
-    Symlink {
-        /// Where it points.
-        target: String,
-    },
-}
 
 /// An OSTree repository.
 #[derive(Debug)]
@@ -80,12 +32,9 @@ impl Repo {
     ///
     /// Fails on a file system without user xattrs, which `bare-user` cannot do without.
     pub fn init(path: &Path, mode: Mode) -> Result<Self> {
-        match std::fs::create_dir(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(Error::io("create", path)(error));
-            }
-            _ => {}
-        }
+        // Root's files may run as root: nobody else gets near them.
+        let access = if mode.has_real_owners() { 0o700 } else { 0o777 };
+        make_repo_dir(path, access)?;
         let dir = Dir::open(path)?;
         if dir.stat("objects")?.is_some() {
             let repo = Self::open(path)?;
@@ -99,15 +48,15 @@ impl Repo {
                 })
             };
         }
-        probe_xattrs(&dir)?;
+        if mode.storage() == Storage::BareUser {
+            probe_xattrs(&dir)?;
+        }
         if dir.stat("config")?.is_none() {
-            use std::io::Write as _;
             let text = format!("[core]\nrepo_version=1\nmode={}\n", mode.as_str());
-            let mut file = dir.create("config.new", 0o644)?;
-            let name = path.join("config");
-            file.write_all(text.as_bytes())
-                .map_err(Error::io("write", &name))?;
-            file.sync_all().map_err(Error::io("sync", &name))?;
+            dir.remove_file("config.new")?;
+            let file = dir.create("config.new", 0o644)?;
+            dir.write(&file, "config.new", text.as_bytes())?;
+            dir.sync_file(&file, "config.new")?;
             dir.rename("config.new", &dir, "config")?;
         }
         // `objects` is what makes it a repository, so it comes last.
@@ -152,15 +101,11 @@ impl Repo {
                 });
             }
         }
-        let mode = match config.get("mode").unwrap_or("bare") {
-            "bare-user" => Mode::BareUser,
-            other => {
-                return Err(Error::Unsupported {
-                    what: format!("{} with mode", what()),
-                    found: other.to_owned(),
-                });
-            }
-        };
+        let word = config.get("mode").unwrap_or("bare");
+        let mode = Mode::parse(word).ok_or_else(|| Error::Unsupported {
+            what: format!("{} with mode", what()),
+            found: word.to_owned(),
+        })?;
         Ok(Self {
             dir,
             objects,
@@ -184,21 +129,54 @@ impl Repo {
         self.fsync
     }
 
-    /// Locks the repository against other processes, stock ostree's included.
+    /// Fails where this process must not write: in a mode that berth only reads, and, as root, in another user's
+    /// repository, where root's files would be in that user's way.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        let refused = |why: String| {
+            Err(Error::Refused {
+                verb: "write to",
+                thing: format!("repository {}", self.path().display()),
+                why,
+            })
+        };
+        if !self.mode.is_writable() {
+            return refused(format!("mode {} is only read", self.mode.as_str()));
+        }
+        let owner = rustix::fs::fstat(&self.dir)
+            .map_err(Error::io("stat", self.path()))?
+            .st_uid;
+        if rustix::process::geteuid().is_root() && owner != 0 {
+            return refused(format!("it belongs to user {owner}, and this is root"));
+        }
+        Ok(())
+    }
+
+    /// Locks the repository against other processes, stock ostree's included. The exclusive lock is for writers.
     pub fn lock(&self, kind: LockKind, wait: &LockWait<'_>) -> Result<Lock> {
+        if kind == LockKind::Exclusive {
+            self.check_writable()?;
+        }
         lock::lock(&self.dir, ".lock", kind, wait)
     }
 
     /// The path of an object below `objects`.
-    pub(crate) fn loose(kind: ObjectKind, id: &ObjectId) -> PathBuf {
+    pub(crate) fn loose(&self, kind: ObjectKind, id: &ObjectId) -> PathBuf {
         let hex = id.hex();
         let (dir, rest) = hex.split_at(2);
-        Path::new(dir).join(format!("{rest}.{}", kind.as_str()))
+        Path::new(dir).join(format!("{rest}.{}", self.suffix(kind)))
+    }
+
+    /// How the names of such objects end.
+    pub(crate) fn suffix(&self, kind: ObjectKind) -> &'static str {
+        match (kind, self.mode.storage()) {
+            (ObjectKind::File, Storage::Archive) => "filez",
+            _ => kind.as_str(),
+        }
     }
 
     /// Whether an object is there.
     pub fn has(&self, kind: ObjectKind, id: &ObjectId) -> Result<bool> {
-        let path = Self::loose(kind, id);
+        let path = self.loose(kind, id);
         match rustix::fs::accessat(
             &self.objects,
             &path,
@@ -206,12 +184,12 @@ impl Repo {
             rustix::fs::AtFlags::EACCESS,
         ) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(Error::io("stat", self.objects.path().join(path))(error)),
         }
     }
 
-    fn missing(kind: ObjectKind, id: &ObjectId) -> Error {
+    pub(crate) fn missing(kind: ObjectKind, id: &ObjectId) -> Error {
         Error::NotFound {
             what: kind.as_str(),
             name: id.hex(),
@@ -221,7 +199,7 @@ impl Repo {
     /// The bytes of a dirtree, dirmeta or commit, not checked against the id.
     pub fn read_metadata(&self, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
         self.objects
-            .read(Self::loose(kind, id), METADATA_BYTES_MAX)?
+            .read(self.loose(kind, id), METADATA_BYTES_MAX)?
             .ok_or_else(|| Self::missing(kind, id))
     }
 
@@ -247,58 +225,6 @@ impl Repo {
             &self.read_metadata(ObjectKind::DirMeta, id)?,
             &format!("dirmeta {id}"),
         )
-    }
-
-    /// Opens a file object.
-    pub fn open_file(&self, id: &ObjectId) -> Result<Content> {
-        let path = Self::loose(ObjectKind::File, id);
-        let what = || format!("file {id}");
-        let mut file = self
-            .objects
-            .try_file(&path)?
-            .ok_or_else(|| Self::missing(ObjectKind::File, id))?;
-        let shown = self.objects.path().join(&path);
-        let stat = file.metadata().map_err(Error::io("stat", &shown))?;
-        if !stat.is_file() {
-            return Err(Error::malformed(what(), "it is not a regular file"));
-        }
-        let mut value = vec![0; OSTREEMETA_BYTES_MAX];
-        let size =
-            rustix::fs::fgetxattr(&file, OSTREEMETA, &mut value).map_err(|error| match error {
-                rustix::io::Errno::NODATA => Error::malformed(what(), "it has no user.ostreemeta"),
-                error => Error::io("read the metadata of", &shown)(error),
-            })?;
-        let meta = Meta::decode(&value[..size], &what())?;
-        let kind = match meta.mode & S_IFMT {
-            S_IFREG => ContentKind::Regular {
-                file,
-                size: stat.len(),
-            },
-            S_IFLNK => {
-                if stat.len() > SYMLINK_BYTES_MAX + 1 {
-                    return Err(Error::malformed(
-                        what(),
-                        "its target is longer than 4096 bytes",
-                    ));
-                }
-                let mut target = Vec::new();
-                file.read_to_end(&mut target)
-                    .map_err(Error::io("read", &shown))?;
-                if target.last() == Some(&0) {
-                    target.pop();
-                }
-                let target = String::from_utf8(target)
-                    .map_err(|_| Error::malformed(what(), "its target is not UTF-8"))?;
-                ContentKind::Symlink { target }
-            }
-            _ => {
-                return Err(Error::malformed(
-                    what(),
-                    format!("mode {:o} is not a file's", meta.mode),
-                ));
-            }
-        };
-        Ok(Content { meta, kind })
     }
 
     /// Finds a directory or file by path from `root`; symbolic links are entries, not ways.
@@ -334,20 +260,37 @@ pub enum Entry {
     Dir(TreeId),
 }
 
+fn make_repo_dir(path: &Path, access: u32) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match std::fs::DirBuilder::new().mode(access).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Error::io("create", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn probe_xattrs(dir: &Dir) -> Result<()> {
     let name = "probe.new";
+    dir.remove_file(name)?;
     let file = dir.create(name, 0o600)?;
-    let result =
-        rustix::fs::fsetxattr(&file, OSTREEMETA, b"probe", rustix::fs::XattrFlags::empty());
+    let result = dir.set_file_xattr(&file, name, OSTREEMETA, b"probe");
     dir.remove_file(name)?;
     match result {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::PERM) => Err(Error::Refused {
-            verb: "make a repository in",
-            thing: dir.path().display().to_string(),
-            why: "its file system has no user xattrs (ext4, xfs, btrfs and tmpfs since Linux 6.6 have them)".into(),
-        }),
-        Err(error) => Err(Error::io("write the metadata of", dir.path().join(name))(error)),
+        Err(Error::Io { source, .. })
+            if matches!(
+                Errno::from_io_error(&source),
+                Some(Errno::OPNOTSUPP | Errno::PERM)
+            ) =>
+        {
+            Err(Error::Refused {
+                verb: "make a repository in",
+                thing: dir.path().display().to_string(),
+                why: "its file system has no user xattrs (ext4, xfs, btrfs and tmpfs since Linux 6.6 have them)"
+                    .into(),
+            })
+        }
+        other => other,
     }
 }
 
@@ -409,8 +352,8 @@ mod tests {
                 "with repo_version 2: not supported",
             ),
             (
-                "[core]\nrepo_version=1\nmode=berth-bare-user-blake3\n",
-                "with mode berth-bare-user-blake3: not supported",
+                "[core]\nrepo_version=1\nmode=bare-split-xattrs\n",
+                "with mode bare-split-xattrs: not supported",
             ),
             (
                 "[other]\nrepo_version=1\n",

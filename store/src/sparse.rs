@@ -2,16 +2,14 @@
 //!
 //! Whatever the form, a map must be in order, lie inside the file and account for just the bytes that are stored.
 
-use std::io::Read;
-
 use tar::{GnuSparseHeader, Header};
 
-use crate::tar_stream::{BLOCK, TarError, TarStream};
+use crate::tar_stream::{BLOCK, TarError, TarInput, TarStream};
 
 /// The most segments of a sparse file.
 const SPARSE_SEGMENTS_MAX: usize = 1 << 16;
 
-impl<R: Read> TarStream<R> {
+impl<R: TarInput> TarStream<R> {
     /// The old GNU form: a map in the header and in blocks behind it.
     pub(crate) fn gnu_sparse(&mut self, header: &Header) -> Result<(), TarError> {
         let gnu = header.as_gnu().ok_or("a sparse entry has no GNU header")?;

@@ -40,24 +40,23 @@ impl Staging {
             let Some(lock) = take_new_lock(&tmp, &format!("{name}-lock"))? else {
                 continue;
             };
-            // Through mkdir's eyes: which bits does this process' umask, or a default ACL, take away?
-            tmp.make_dir(&name, 0o777)?;
-            let dir = tmp.dir(&name)?;
-            let stat = rustix::fs::fstat(&dir).map_err(Error::io("stat", dir.path()))?;
-            let has_acl =
-                rustix::fs::fgetxattr(&dir, "system.posix_acl_default", &mut [0u8; 0]).is_ok();
-            let masked = if has_acl {
-                0o777
-            } else {
-                !stat.st_mode & 0o777
-            };
-            return Ok(Self {
-                tmp,
-                dir,
-                name,
-                lock: Some(lock),
-                masked,
-            });
+            match make(&tmp, &name) {
+                Ok((dir, masked)) => {
+                    return Ok(Self {
+                        tmp,
+                        dir,
+                        name,
+                        lock: Some(lock),
+                        masked,
+                    });
+                }
+                Err(error) => {
+                    // The error that matters is the first one.
+                    let _ = tmp.remove_dir(&name);
+                    let _ = tmp.remove_file(format!("{name}-lock"));
+                    return Err(error);
+                }
+            }
         }
         Err(Error::Refused {
             verb: "make a staging directory in",
@@ -65,6 +64,21 @@ impl Staging {
             why: format!("{TRIES_MAX} names were taken"),
         })
     }
+}
+
+/// Makes the directory, and finds the permission bits that new files in it will lack: through mkdir's eyes, which bits
+/// does this process' umask, or a default ACL, take away?
+fn make(tmp: &Dir, name: &str) -> Result<(Dir, u32)> {
+    tmp.make_dir(name, 0o777)?;
+    let dir = tmp.dir(name)?;
+    let stat = rustix::fs::fstat(&dir).map_err(Error::io("stat", dir.path()))?;
+    let has_acl = rustix::fs::fgetxattr(&dir, "system.posix_acl_default", &mut [0u8; 0]).is_ok();
+    let masked = if has_acl {
+        0o777
+    } else {
+        !stat.st_mode & 0o777
+    };
+    Ok((dir, masked))
 }
 
 impl Drop for Staging {

@@ -60,6 +60,25 @@ pub(crate) struct TarEntry {
     pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// The bytes of a tar. Payload is told from everything else by the method that reads it.
+pub(crate) trait TarInput {
+    /// Reads headers, maps of sparse files, padding, or payload that is skipped.
+    fn read_frame(&mut self, buffer: &mut [u8]) -> std::io::Result<usize>;
+
+    /// Reads payload of the current entry, from the offset `at` of the unpacked file.
+    fn read_payload(&mut self, buffer: &mut [u8], at: u64) -> std::io::Result<usize>;
+}
+
+impl<R: Read> TarInput for R {
+    fn read_frame(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.read(buffer)
+    }
+
+    fn read_payload(&mut self, buffer: &mut [u8], _at: u64) -> std::io::Result<usize> {
+        self.read(buffer)
+    }
+}
+
 /// A tar being read.
 #[derive(Debug)]
 pub(crate) struct TarStream<R> {
@@ -75,7 +94,7 @@ pub(crate) struct TarStream<R> {
     pub(crate) end: u64,
 }
 
-impl<R: Read> TarStream<R> {
+impl<R: TarInput> TarStream<R> {
     pub(crate) fn new(input: R) -> Self {
         Self {
             input,
@@ -85,6 +104,16 @@ impl<R: Read> TarStream<R> {
             at: 0,
             end: 0,
         }
+    }
+
+    /// What is being read.
+    pub(crate) fn input(&mut self) -> &mut R {
+        &mut self.input
+    }
+
+    /// Ends reading.
+    pub(crate) fn into_input(self) -> R {
+        self.input
     }
 
     /// The next entry, or `None` at the end marker or the end of the stream. An unread payload is skipped.
@@ -219,16 +248,7 @@ impl<R: Read> TarStream<R> {
 
     /// Reads into `buffer` until it is full or the stream ends.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.input.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(TarError::Io(error)),
-            }
-        }
-        Ok(filled)
+        read_full(buffer, |rest, _| self.input.read_frame(rest))
     }
 
     fn skip(&mut self, mut bytes: u64) -> Result<(), TarError> {
@@ -268,13 +288,34 @@ impl<R: Read> TarStream<R> {
                 }
             }
         }
-        if self.fill(&mut buffer[..want as usize])? < want as usize {
+        let at = self.at;
+        let filled = read_full(&mut buffer[..want as usize], |rest, filled| {
+            self.input.read_payload(rest, at + filled as u64)
+        })?;
+        if filled < want as usize {
             return Err("it is cut short in a file".into());
         }
         self.at += want;
         self.stored -= want;
         Ok(want as usize)
     }
+}
+
+/// Fills a buffer unless the stream ends before. `read` is told how much is there already.
+fn read_full(
+    buffer: &mut [u8],
+    mut read: impl FnMut(&mut [u8], usize) -> std::io::Result<usize>,
+) -> Result<usize, TarError> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read(&mut buffer[filled..], filled) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(TarError::Io(error)),
+        }
+    }
+    Ok(filled)
 }
 
 /// Where numbers stand in a header.

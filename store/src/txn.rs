@@ -10,20 +10,22 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{Timespec, Timestamps, XattrFlags};
-use sha2::Digest as _;
+use rustix::fs::Timespec;
 
 use crate::commit::Commit;
+use crate::content::OSTREEMETA;
 use crate::error::{Error, Result};
+use crate::hash::Hasher;
 use crate::id::ObjectId;
+use crate::mend::{Broken, mend_object};
+use crate::mode::Storage;
 use crate::name::RefName;
 use crate::object::{DirTree, Meta, ObjectKind, S_IFLNK, file_header};
 use crate::refs::Durability;
-use crate::repo::{OSTREEMETA, Repo};
+use crate::repo::Repo;
 use crate::staging::Staging;
 
 /// With fewer staged objects than this, each is synced by itself: a syncfs also waits for everybody else's writes.
@@ -47,6 +49,8 @@ pub struct Written {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Those of them that were there, but broken.
+    pub mended: u64,
 }
 
 #[derive(Debug)]
@@ -70,7 +74,12 @@ pub struct Txn<'r> {
     next_file: AtomicU64,
     begun: Mutex<HashSet<(ObjectKind, ObjectId)>>,
     staged: Mutex<Vec<Staged>>,
-    published_dirs: Mutex<HashSet<u8>>,
+    /// The directories of `objects/` with names that this transaction made or relies on: whoever made those may have died
+    /// before they were on disk.
+    named_dirs: Box<[AtomicBool; 256]>,
+    /// Objects that are there but broken: they are written again.
+    mend: Broken,
+    mended: AtomicU64,
     edits: Mutex<Vec<Edit>>,
     objects: AtomicU64,
     bytes: AtomicU64,
@@ -84,13 +93,22 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Repo {
     /// Begins a transaction. Hold [`Repo::lock`] shared from before it begins until it has ended.
     pub fn txn(&self) -> Result<Txn<'_>> {
+        self.txn_mending(Broken::new())
+    }
+
+    /// The same, but objects of `broken` that come by are written again although they are there: into the same file, so
+    /// that whatever is linked to it is mended too.
+    pub(crate) fn txn_mending(&self, broken: Broken) -> Result<Txn<'_>> {
+        self.check_writable()?;
         Ok(Txn {
             repo: self,
             staging: Staging::open(self)?,
             next_file: AtomicU64::new(0),
             begun: Mutex::default(),
             staged: Mutex::default(),
-            published_dirs: Mutex::default(),
+            named_dirs: Box::new([const { AtomicBool::new(false) }; 256]),
+            mend: broken,
+            mended: AtomicU64::new(0),
             edits: Mutex::default(),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -109,6 +127,7 @@ impl<'r> Txn<'r> {
         Written {
             objects: self.objects.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
+            mended: self.mended.load(Ordering::Relaxed),
         }
     }
 
@@ -119,12 +138,12 @@ impl<'r> Txn<'r> {
 
     /// Stores a regular file whose payload is in memory; hashed first, written only when it is new.
     pub fn put_regular(&self, meta: &Meta, mtime: Mtime, payload: &[u8]) -> Result<ObjectId> {
-        let mut hash = sha2::Sha256::new();
-        hash.update(file_header(meta, ""));
+        let mut hash = self.repo.mode().hash().hasher();
+        hash.update(&file_header(meta, ""));
         hash.update(payload);
-        let id = ObjectId::new(hash.finalize().into());
+        let id = hash.finish();
         if self.claim(ObjectKind::File, id)? {
-            let (file, name) = self.create(physical_mode(meta.mode))?;
+            let (file, name) = self.create(self.first_mode(meta.mode))?;
             self.write(&file, name, payload)?;
             self.seal(&file, name, meta, mtime)?;
             self.stage(ObjectKind::File, id, name, payload.len() as u64);
@@ -134,9 +153,9 @@ impl<'r> Txn<'r> {
 
     /// Begins a regular file whose payload comes in pieces.
     pub fn begin_regular(&self, meta: Meta, mtime: Mtime) -> Result<LargeFile<'_, 'r>> {
-        let mut hash = sha2::Sha256::new();
-        hash.update(file_header(&meta, ""));
-        let (file, name) = self.create(physical_mode(meta.mode))?;
+        let mut hash = self.repo.mode().hash().hasher();
+        hash.update(&file_header(&meta, ""));
+        let (file, name) = self.create(self.first_mode(meta.mode))?;
         Ok(LargeFile {
             txn: self,
             meta,
@@ -155,8 +174,15 @@ impl<'r> Txn<'r> {
             S_IFLNK,
             "a symbolic link has its own file type"
         );
-        let id = ObjectId::of(&file_header(meta, target));
+        let id = self.repo.mode().hash().id_of(&file_header(meta, target));
         if self.claim(ObjectKind::File, id)? {
+            if self.repo.mode().storage() == Storage::Bare {
+                let name = self.next_name();
+                self.staging.dir.symlink(target, name.to_string())?;
+                self.own(name, meta)?;
+                self.stage(ObjectKind::File, id, name, target.len() as u64);
+                return Ok(id);
+            }
             let (file, name) = self.create(0o644)?;
             let payload = [target.as_bytes(), &[0]].concat();
             self.write(&file, name, &payload)?;
@@ -182,7 +208,7 @@ impl<'r> Txn<'r> {
     }
 
     fn put_metadata(&self, kind: ObjectKind, bytes: &[u8]) -> Result<ObjectId> {
-        let id = ObjectId::of(bytes);
+        let id = self.repo.mode().hash().id_of(bytes);
         if self.claim(kind, id)? {
             let (file, name) = self.create(0o644)?;
             self.write(&file, name, bytes)?;
@@ -194,70 +220,76 @@ impl<'r> Txn<'r> {
 
     /// Whether this caller is the one to write an object: nobody has it, and no other thread is at it.
     fn claim(&self, kind: ObjectKind, id: ObjectId) -> Result<bool> {
-        if locked(&self.begun).contains(&(kind, id)) || self.repo.has(kind, &id)? {
+        self.named_dirs[usize::from(id.as_bytes()[0])].store(true, Ordering::Relaxed);
+        let is_broken = self.mend.contains(&(kind, id));
+        if locked(&self.begun).contains(&(kind, id)) || (!is_broken && self.repo.has(kind, &id)?) {
             return Ok(false);
         }
         Ok(locked(&self.begun).insert((kind, id)))
     }
 
-    /// Makes a file that its owner may write: the kernel asks for that before it sets an xattr.
-    fn create(&self, mode: u32) -> Result<(File, u64)> {
-        let name = self.next_file.fetch_add(1, Ordering::Relaxed);
-        Ok((
-            self.staging
-                .dir
-                .create(name.to_string(), mode | OWNER_WRITES)?,
-            name,
-        ))
+    fn next_name(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn write(&self, mut file: &File, name: u64, bytes: &[u8]) -> Result<()> {
-        file.write_all(bytes).map_err(Error::io(
-            "write",
-            self.staging.dir.path().join(name.to_string()),
-        ))
+    /// The permissions that a regular file is made with: the final ones where that is safe before it has its owner.
+    fn first_mode(&self, mode: u32) -> u32 {
+        match self.repo.mode().storage() {
+            Storage::Bare => 0o600,
+            _ => physical_mode(mode),
+        }
+    }
+
+    /// Makes a file that its owner may write: the kernel asks for that before it sets an xattr.
+    fn create(&self, mode: u32) -> Result<(File, u64)> {
+        let name = self.next_name();
+        let file = self
+            .staging
+            .dir
+            .create(name.to_string(), mode | OWNER_WRITES)?;
+        Ok((file, name))
+    }
+
+    fn write(&self, file: &File, name: u64, bytes: &[u8]) -> Result<()> {
+        self.staging.dir.write(file, name.to_string(), bytes)
     }
 
     fn chmod(&self, file: &File, name: u64, mode: u32) -> Result<()> {
         if mode & self.staging.masked == 0 && mode & OWNER_WRITES != 0 {
             return Ok(());
         }
-        rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(mode)).map_err(Error::io(
-            "change the mode of",
-            self.staging.dir.path().join(name.to_string()),
-        ))
+        self.staging.dir.set_file_mode(file, name.to_string(), mode)
     }
 
     /// Gives a complete file its metadata.
     fn seal(&self, file: &File, name: u64, meta: &Meta, mtime: Mtime) -> Result<()> {
-        let path = || self.staging.dir.path().join(name.to_string());
-        rustix::fs::fsetxattr(file, OSTREEMETA, &meta.encode(), XattrFlags::empty())
-            .map_err(Error::io("write the metadata of", path()))?;
-        self.chmod(
-            file,
-            name,
-            if meta.is_symlink() {
-                0o644
-            } else {
-                physical_mode(meta.mode)
-            },
-        )?;
+        let (dir, shown) = (&self.staging.dir, name.to_string());
+        if self.repo.mode().storage() == Storage::Bare {
+            // A change of owner takes set-user-id bits and capabilities away, so it comes first.
+            self.own(name, meta)?;
+            dir.set_file_mode(file, &shown, meta.mode & 0o7777)?;
+        } else {
+            dir.set_file_xattr(file, &shown, OSTREEMETA, &meta.encode())?;
+            let mode = match meta.is_symlink() {
+                true => 0o644,
+                false => physical_mode(meta.mode),
+            };
+            self.chmod(file, name, mode)?;
+        }
         let time = Timespec {
             tv_sec: mtime.secs,
             tv_nsec: mtime.nanos.into(),
         };
-        let omit = Timespec {
-            tv_sec: 0,
-            tv_nsec: rustix::fs::UTIME_OMIT,
-        };
-        rustix::fs::futimens(
-            file,
-            &Timestamps {
-                last_access: omit,
-                last_modification: time,
-            },
-        )
-        .map_err(Error::io("set the time of", path()))
+        dir.set_file_time(file, &shown, time)
+    }
+
+    /// Gives a staged file or symbolic link its true owner and xattrs.
+    fn own(&self, name: u64, meta: &Meta) -> Result<()> {
+        let (dir, name) = (&self.staging.dir, name.to_string());
+        dir.set_owner(&name, meta.uid, meta.gid)?;
+        meta.xattrs
+            .iter()
+            .try_for_each(|(key, value)| dir.set_xattr(&name, key, value))
     }
 
     fn stage(&self, kind: ObjectKind, id: ObjectId, file: u64, size: u64) {
@@ -276,11 +308,14 @@ impl<'r> Txn<'r> {
             self.sync_staged(&staged)?;
         }
         for Staged { kind, id, file } in staged {
-            let (name, target) = (file.to_string(), Repo::loose(kind, &id));
+            let (name, target) = (file.to_string(), self.repo.loose(kind, &id));
+            if self.mend.contains(&(kind, id)) {
+                mend_object(self.repo, &self.staging.dir, &name, kind, &target)?;
+                self.mended.fetch_add(1, Ordering::Relaxed);
+            }
             if !self.rename(&name, &target, id)? {
                 self.staging.dir.remove_file(&name)?;
             }
-            locked(&self.published_dirs).insert(id.as_bytes()[0]);
         }
         Ok(())
     }
@@ -302,14 +337,16 @@ impl<'r> Txn<'r> {
     }
 
     fn sync_staged(&self, staged: &[Staged]) -> Result<()> {
-        if staged.len() >= SYNC_EACH_MAX {
-            return self.staging.dir.sync_file_system();
+        let dir = &self.staging.dir;
+        // A symbolic link cannot be synced by itself.
+        let has_links = self.repo.mode().storage() == Storage::Bare;
+        if staged.len() >= SYNC_EACH_MAX || has_links {
+            return dir.sync_file_system();
         }
         for Staged { file, .. } in staged {
             let name = file.to_string();
-            if let Some(file) = self.staging.dir.try_file(&name)? {
-                file.sync_data()
-                    .map_err(Error::io("sync", self.staging.dir.path().join(&name)))?;
+            if let Some(file) = dir.try_file(&name)? {
+                dir.sync_file(&file, &name)?;
             }
         }
         Ok(())
@@ -344,12 +381,10 @@ impl<'r> Txn<'r> {
     }
 
     fn sync_names(&self) -> Result<()> {
-        let dirs = std::mem::take(&mut *locked(&self.published_dirs));
-        if dirs.is_empty() {
-            return Ok(());
-        }
-        for first in dirs {
-            self.repo.objects.dir(format!("{first:02x}"))?.sync()?;
+        for (first, named) in self.named_dirs.iter().enumerate() {
+            if named.load(Ordering::Relaxed) {
+                self.repo.objects.dir(format!("{first:02x}"))?.sync()?;
+            }
         }
         self.repo.objects.sync()
     }
@@ -366,7 +401,7 @@ pub struct LargeFile<'t, 'r> {
     txn: &'t Txn<'r>,
     meta: Meta,
     mtime: Mtime,
-    hash: sha2::Sha256,
+    hash: Hasher,
     file: File,
     name: u64,
     size: u64,
@@ -382,7 +417,7 @@ impl LargeFile<'_, '_> {
 
     /// Ends the payload. A file that turns out to be there already is thrown away.
     pub fn finish(self) -> Result<ObjectId> {
-        let id = ObjectId::new(self.hash.finalize().into());
+        let id = self.hash.finish();
         if self.txn.claim(ObjectKind::File, id)? {
             self.txn
                 .seal(&self.file, self.name, &self.meta, self.mtime)?;

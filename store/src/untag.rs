@@ -2,11 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::id::Digest;
-use crate::image::{Image, find_image, images};
+use crate::image::{Image, find_image, find_name, images};
 use crate::name::{FLAT, IMAGES, ImageName, RefName};
-use crate::reference::Reference;
 use crate::repo::Repo;
-use crate::used::users_of;
+use crate::used::{users_of, users_of_tree};
 
 /// How to untag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +17,8 @@ pub struct UntagOptions {
 /// What was untagged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UntagReport {
-    /// The image.
-    pub id: Digest,
+    /// The image; `None` when it is too damaged to say which one it is.
+    pub id: Option<Digest>,
     /// The names it lost.
     pub names: Vec<ImageName>,
     /// Whether it has no name left.
@@ -30,37 +29,24 @@ pub struct UntagReport {
 ///
 /// Refuses to take the last name of an image that a container or deployment uses. Hold the repository's lock.
 pub fn untag(repo: &Repo, text: &str, options: &UntagOptions) -> Result<UntagReport> {
-    let image = find_image(repo, text)?;
-    let refused = |why: String| Error::Refused {
-        verb: "remove image",
-        thing: text.to_owned(),
-        why,
-    };
-    let all: Vec<Image> = images(repo)?
-        .into_iter()
-        .filter(|other| other.id == image.id)
-        .collect();
-    let names: Vec<ImageName> = if is_name(repo, text)? {
-        vec![image.name.clone()]
-    } else {
-        all.iter().map(|image| image.name.clone()).collect()
-    };
-    if names.len() > 1 && !options.force {
-        return Err(refused(format!(
-            "it has {} names: {}",
-            names.len(),
-            join(&names)
-        )));
-    }
-    let last = all.iter().all(|image| names.contains(&image.name));
-    if last && !options.force {
-        let users = users_of(repo, &image)?;
-        if !users.is_empty() {
-            return Err(refused(format!("it is in use by {}", users.join(", "))));
+    let name = find_name(repo, text)?;
+    let report = match (find_image(repo, text), name) {
+        (Ok(image), name) => of_image(repo, text, &image, name, options)?,
+        // A damaged image can be removed by its name.
+        (Err(error), Some(name)) if !matches!(error, Error::Refused { .. }) => {
+            let flat = repo.resolve(&RefName::flat(&name))?;
+            let users = flat.map_or(Ok(Vec::new()), |flat| users_of_tree(repo, &flat))?;
+            refuse_used(text, &users, options)?;
+            UntagReport {
+                id: None,
+                names: vec![name],
+                last: true,
+            }
         }
-    }
+        (Err(error), _) => return Err(error),
+    };
     let txn = repo.txn()?;
-    for name in &names {
+    for name in &report.names {
         let (image, flat) = (RefName::image(name), RefName::flat(name));
         for (alias, target) in repo.aliases(IMAGES)?.into_iter().chain(repo.aliases(FLAT)?) {
             if target == image || target == flat {
@@ -72,26 +58,58 @@ pub fn untag(repo: &Repo, text: &str, options: &UntagOptions) -> Result<UntagRep
         txn.set_ref(&flat, None);
     }
     txn.commit()?;
+    Ok(report)
+}
+
+/// What untagging does to an image that was found by `name`, or by its id.
+fn of_image(
+    repo: &Repo,
+    text: &str,
+    image: &Image,
+    name: Option<ImageName>,
+    options: &UntagOptions,
+) -> Result<UntagReport> {
+    let all: Vec<Image> = images(repo)?
+        .into_iter()
+        .filter(|other| other.id == image.id)
+        .collect();
+    let names: Vec<ImageName> = match name {
+        Some(_) => vec![image.name.clone()],
+        None => all.iter().map(|image| image.name.clone()).collect(),
+    };
+    if names.len() > 1 && !options.force {
+        return Err(refused(
+            text,
+            format!("it has {} names: {}", names.len(), join(&names)),
+        ));
+    }
+    let last = all.iter().all(|image| names.contains(&image.name));
+    if last {
+        refuse_used(text, &users_of(repo, image)?, options)?;
+    }
     Ok(UntagReport {
-        id: image.id,
+        id: Some(image.id),
         names,
         last,
     })
 }
 
-/// Whether an image was found by name rather than by id.
-fn is_name(repo: &Repo, text: &str) -> Result<bool> {
-    let literal = ImageName::new(text).ok();
-    let canonical = text
-        .parse::<Reference>()
-        .ok()
-        .map(|reference| reference.canonical());
-    for name in [literal, canonical].into_iter().flatten() {
-        if repo.resolve(&RefName::image(&name))?.is_some() {
-            return Ok(true);
-        }
+fn refuse_used(text: &str, users: &[String], options: &UntagOptions) -> Result<()> {
+    if users.is_empty() || options.force {
+        return Ok(());
     }
-    Ok(false)
+    Err(refused(
+        text,
+        format!("it is in use by {}", users.join(", ")),
+    ))
+}
+
+fn refused(text: &str, why: String) -> Error {
+    Error::Refused {
+        verb: "remove image",
+        thing: text.to_owned(),
+        why,
+    }
 }
 
 fn join(names: &[ImageName]) -> String {

@@ -38,7 +38,7 @@ pub fn image_usage(repo: &Repo, images: &[Image]) -> Result<Vec<ImageUsage>> {
         }
         for object in reach(repo, image)?.iter() {
             holders
-                .entry(*object)
+                .entry(object)
                 .and_modify(|holder| *holder = Holder::Several)
                 .or_insert(Holder::One(image.id));
         }
@@ -66,22 +66,23 @@ pub fn image_usage(repo: &Repo, images: &[Image]) -> Result<Vec<ImageUsage>> {
 /// Everything that is there for an image.
 fn reach(repo: &Repo, image: &Image) -> Result<Reach> {
     let mut reach = Reach::default();
-    reach.add_commit(repo, image.commit, Depth::All)?;
-    reach.add_commit(repo, image.flat, Depth::All)?;
+    let mut commits = vec![image.commit, image.flat];
     let blobs = image
         .manifest
         .layers
         .iter()
         .map(|layer| RefName::blob(&layer.digest));
-    let layers = image.config.diff_ids.iter().map(RefName::layer);
+    let diff_ids = || image.config.diff_ids.iter();
+    let layers = diff_ids()
+        .map(RefName::layer)
+        .chain(diff_ids().map(RefName::recipe));
     for name in blobs
         .chain(layers)
         .chain([RefName::blob(&image.manifest.config.digest)])
     {
-        if let Some(commit) = repo.resolve(&name)? {
-            reach.add_commit(repo, commit, Depth::All)?;
-        }
+        commits.extend(repo.resolve(&name)?);
     }
+    reach.add_commits(repo, commits, Depth::All)?;
     Ok(reach)
 }
 
@@ -96,13 +97,13 @@ impl TreeSizes {
     /// such, and so does the disk.
     pub(crate) fn tree(&mut self, repo: &Repo, root: TreeId) -> Result<u64> {
         let mut reach = Reach::default();
-        reach.add_tree(repo, root, false)?;
+        reach.add_tree(repo, root)?;
         let mut total = 0_u64;
-        for (kind, id) in reach.iter().filter(|(kind, _)| *kind == ObjectKind::File) {
+        for id in reach.files() {
             let size = match self.known.get(id) {
                 Some(size) => *size,
                 None => {
-                    let size = loose::size(repo, *kind, id)?;
+                    let size = loose::size(repo, ObjectKind::File, id)?;
                     self.known.insert(*id, size);
                     size
                 }

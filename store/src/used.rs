@@ -2,6 +2,7 @@
 //! takes away what it runs from, whatever becomes of the image's name.
 
 use crate::error::Result;
+use crate::id::ObjectId;
 use crate::image::Image;
 use crate::name::{RefName, USED};
 use crate::refs::Durability;
@@ -42,10 +43,15 @@ pub fn unpin(repo: &Repo, id: &str) -> Result<()> {
 
 /// The containers and deployments that hold this image under whatever name, sorted.
 pub fn users_of(repo: &Repo, image: &Image) -> Result<Vec<String>> {
+    users_of_tree(repo, &image.flat)
+}
+
+/// The same by the commit of the flattened tree.
+pub(crate) fn users_of_tree(repo: &Repo, flat: &ObjectId) -> Result<Vec<String>> {
     let held = repo
         .refs(USED)?
         .into_iter()
-        .filter(|(_, commit)| *commit == image.flat);
+        .filter(|(_, commit)| commit == flat);
     Ok(held
         .filter_map(|(name, _)| {
             let rest = name.as_str().strip_prefix(USED)?.strip_prefix('/')?;

@@ -131,8 +131,9 @@ fn a_second_import_writes_nothing() {
         File("b", 0o640, b"x"),
     ]);
     let first = import(&store.repo, &tar).expect("import");
-    // One file with two names, one with another mode, three dirtrees and dirmetas in all, two commits.
-    assert_eq!(first.written.objects, 2 + 2 + 2 + 2);
+    // One file with two names, one with another mode, three dirtrees and dirmetas in all, two commits; and the recipe,
+    // its directory and its commit.
+    assert_eq!(first.written.objects, 2 + 2 + 2 + 2 + 3);
     assert_eq!(
         import(&store.repo, &tar).expect("import").written.objects,
         0
@@ -321,13 +322,18 @@ fn a_directory_nobody_names_keeps_the_owner_below() {
         Dir("d/", 0o1777),
         Dir("lib64/", 0o755),
         Dir("usr/lib/", 0o755),
+        Dir("usr/lib/x86/", 0o700),
         Link("lib", "usr/lib"),
     ];
     let image = image(
         &store.repo,
         &[
             below,
-            vec![File("d/x", 0o644, b"x"), File("lib/new.so", 0o644, b"so")],
+            vec![
+                File("d/x", 0o644, b"x"),
+                File("lib/new.so", 0o644, b"so"),
+                File("lib/x86/f", 0o644, b"f"),
+            ],
         ],
     );
     let tree = listing(&store.repo, image.root);
@@ -335,6 +341,14 @@ fn a_directory_nobody_names_keeps_the_owner_below() {
     assert_eq!(
         (tree["/lib"].as_str(), tree["/usr/lib/new.so"].as_str()),
         ("-> usr/lib", "644 70 so")
+    );
+    // However deep behind the link: what matters is the layer's own name for the directory.
+    assert_eq!(
+        (
+            tree["/usr/lib/x86/"].as_str(),
+            tree["/usr/lib/x86/f"].as_str()
+        ),
+        ("700 70", "644 70 f")
     );
 }
 

@@ -3,18 +3,19 @@
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use store::Mode;
 
-use crate::context::Context;
+use crate::context::{Context, is_root};
 use crate::report::Failure;
 
 /// Make a repository
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  berth --repo ./repo repo init --mode bare-user")]
 pub(crate) struct InitArgs {
-    /// How files are kept: an ordinary user's `bare-user`
-    #[arg(long, value_enum, default_value = "bare-user")]
+    /// How files are kept: root's `bare` has real owners and modes, an ordinary user's `bare-user` keeps them aside
+    #[arg(long, value_enum, default_value_t = default_mode())]
     mode: InitMode,
-    /// What object ids are
+    /// What object ids are; stock ostree reads only `sha256`
     #[arg(long, value_enum, default_value = "sha256")]
     hash: InitHash,
 }
@@ -31,18 +32,27 @@ enum InitHash {
     Blake3,
 }
 
+fn default_mode() -> InitMode {
+    match is_root() {
+        true => InitMode::Bare,
+        false => InitMode::BareUser,
+    }
+}
+
 /// Makes the repository of the context.
 pub(crate) fn init(args: InitArgs, context: &Context) -> Result<ExitCode, Failure> {
-    if args.mode == InitMode::Bare {
-        return Err(Failure::usage(
-            "cannot make a repository with mode bare: it is not there yet",
-        ));
+    let mode = match (args.mode, args.hash) {
+        (InitMode::BareUser, InitHash::Sha256) => Mode::BareUser,
+        (InitMode::BareUser, InitHash::Blake3) => Mode::BareUserBlake3,
+        (InitMode::Bare, InitHash::Sha256) => Mode::Bare,
+        (InitMode::Bare, InitHash::Blake3) => Mode::BareBlake3,
+    };
+    if mode.has_real_owners() && !is_root() {
+        return Err(Failure::new(
+            "cannot make a repository with mode bare: only root can give files their owners",
+        )
+        .hint("an ordinary user's mode is bare-user"));
     }
-    if args.hash == InitHash::Blake3 {
-        return Err(Failure::usage(
-            "cannot make a repository with blake3 ids: they are not there yet",
-        ));
-    }
-    context.writable_repo()?;
+    context.init_repo(mode)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,9 +29,6 @@ pub(crate) struct PruneArgs {
 /// Prunes the repository.
 pub(crate) fn prune(args: PruneArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
-    if !args.dry_run {
-        context.refuse_root()?;
-    }
     let waiting = |holder: &str| note!("waiting for the repository: {holder} holds it");
     let timeout: Option<Duration> = Some(context.lock_timeout);
     let found = store::prune(

@@ -28,7 +28,6 @@ pub(crate) struct RefsArgs {
 pub(crate) fn refs(args: RefsArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
     if let Some(name) = args.delete {
-        context.refuse_root()?;
         let _lock = context.lock(&repo, LockKind::Shared)?;
         let name = RefName::new(name)?;
         if repo.resolve(&name)?.is_none() && repo.alias_target(&name)?.is_none() {
@@ -71,7 +70,7 @@ pub(crate) fn refs(args: RefsArgs, context: &Context) -> Result<ExitCode, Failur
 fn is_part(name: &RefName) -> bool {
     match name.as_str().split_once('/') {
         Some(("ociimage", rest)) => ObjectId::from_hex(rest).is_ok(),
-        Some((first, _)) => first == "ocilayer" || first == "berth",
+        Some((first, _)) => ["ocilayer", "ocirecipe", "berth"].contains(&first),
         None => false,
     }
 }

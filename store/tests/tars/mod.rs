@@ -2,8 +2,8 @@
 
 use store::oci::{Document, ImageConfig, Manifest, media};
 use store::{
-    DiffId, Digest, Error, Image, ImageName, Layer, LayerLimits, LayerOrigin, Repo, commit_image,
-    import_layer,
+    DiffId, Digest, Error, Image, ImageName, Layer, LayerLimits, LayerOrigin, Mode, Repo,
+    commit_image, import_layer,
 };
 
 /// An entry of a tar.
@@ -72,15 +72,37 @@ pub(crate) fn import(repo: &Repo, tar: &[u8]) -> Result<store::ImportedLayer, Er
 /// An image of layers given as tars.
 #[allow(dead_code)]
 pub(crate) fn image(repo: &Repo, tars: &[Vec<u8>]) -> Image {
-    try_image(repo, tars).expect("image")
+    image_named(repo, "test", tars, &|_| {})
 }
 
-/// The same, of layers that may be refused.
-pub(crate) fn try_image(repo: &Repo, tars: &[Vec<u8>]) -> Result<Image, Error> {
-    let layers = tars
-        .iter()
-        .map(|tar| import(repo, tar).map(|imported| imported.layer))
-        .collect::<Result<Vec<_>, _>>()?;
+/// The same under another name; `finished` is told of each layer that is in the store.
+#[allow(dead_code)]
+pub(crate) fn image_named(
+    repo: &Repo,
+    name: &str,
+    tars: &[Vec<u8>],
+    finished: &dyn Fn(&str),
+) -> Image {
+    try_image(repo, name, tars, finished).expect("image")
+}
+
+/// The same for where it may fail.
+pub(crate) fn try_image(
+    repo: &Repo,
+    name: &str,
+    tars: &[Vec<u8>],
+    finished: &dyn Fn(&str),
+) -> Result<Image, Error> {
+    let mut layers = Vec::new();
+    for tar in tars {
+        let known = store::known_layer(repo, &DiffId::of(tar))?;
+        let layer = match known {
+            Some(layer) => layer,
+            None => import(repo, tar)?.layer,
+        };
+        finished(&layer.diff_id.hex());
+        layers.push(layer);
+    }
     let diff_ids: Vec<String> = layers
         .iter()
         .map(|layer| layer.diff_id.to_string())
@@ -88,7 +110,7 @@ pub(crate) fn try_image(repo: &Repo, tars: &[Vec<u8>]) -> Result<Image, Error> {
     let rootfs = serde_json::json!({"type": "layers", "diff_ids": diff_ids});
     let config = serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs});
     let config = ImageConfig::parse(config.to_string().into_bytes()).expect("config");
-    let name = ImageName::new("test").expect("name");
+    let name = ImageName::new(name).expect("name");
     commit_image(
         repo,
         &name,
@@ -122,4 +144,61 @@ pub(crate) fn commit(
 ) -> Image {
     let name = ImageName::new(name).expect("name");
     commit_image(repo, &name, None, manifest, config, layers).expect("commit")
+}
+
+#[allow(dead_code)]
+/// A repository that does not wait for the disk.
+pub(crate) struct Store {
+    pub(crate) temp: tempfile::TempDir,
+    pub(crate) repo: Repo,
+}
+
+#[allow(dead_code)]
+pub(crate) fn new_store() -> Store {
+    let temp = tempfile::tempdir().expect("temporary directory");
+    let path = temp.path().join("repo");
+    Repo::init(&path, Mode::BareUser).expect("init");
+    std::fs::write(
+        path.join("config"),
+        "[core]\nrepo_version=1\nmode=bare-user\nfsync=false\n",
+    )
+    .expect("config");
+    let repo = Repo::open(&path).expect("open");
+    Store { repo, temp }
+}
+
+#[allow(dead_code)]
+/// One entry, past every builder's opinion: header, payload, padding.
+pub(crate) fn raw(name: &[u8], ty: u8, link: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_ustar();
+    header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+    header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link);
+    header.as_mut_bytes()[156] = ty;
+    header.set_size(payload.len() as u64);
+    header.set_mode(0o644);
+    header.set_uid(1);
+    header.set_gid(2);
+    header.set_mtime(3);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend_from_slice(payload);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+#[allow(dead_code)]
+/// An extended header.
+pub(crate) fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (key, value) in records {
+        let rest = key.len() + value.len() + 3;
+        let length = (1..)
+            .map(|digits| rest + digits)
+            .find(|n| n.to_string().len() + rest == *n)
+            .expect("length");
+        body.extend_from_slice(format!("{length} {key}=").as_bytes());
+        body.extend_from_slice(value);
+        body.push(b'\n');
+    }
+    raw(b"pax", b'x', b"", &body)
 }
