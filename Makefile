@@ -39,9 +39,8 @@ bench: user all ## beside podman, umoci, the ostree chain, runc, crun …; QUICK
 	    BERTH_BENCH_QUICK=$(QUICK) BERTH_BENCH_ROUNDS=$(ROUNDS) BERTH_BIN=$(CURDIR)/target/berth \
 	    $(CARGO) bench --locked --profile dev --bench bench
 
-fuzz: ## every fuzz target for SECONDS (default 30); needs cargo-fuzz and a nightly toolchain
-	$(Q)cd fuzz && for target in $$($(CARGO) +nightly fuzz list); do \
-	    $(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(or $(SECONDS),30) || exit 1; done
+fuzz: ## every fuzz target for SECONDS (default 60); needs a nightly toolchain
+	$(Q)fuzz/run $(SECONDS)
 
 lint: toolchain ## format, clippy and documentation, as CI has them
 	$(CARGO) fmt --all --check

@@ -16,6 +16,7 @@ mod confined;
 mod containers;
 mod gc;
 mod materials;
+mod merge;
 mod ostree_compat;
 mod pull;
 mod repo;

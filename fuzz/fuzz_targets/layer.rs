@@ -1,35 +1,100 @@
-//! Layers: any bytes are a layer, which comes out again as it went in, or an error; nothing panics, and nothing appears
-//! outside the repository.
+//! Layers: any bytes are a layer, which comes out again as it went in, or an error. Nothing panics, nothing appears outside the repository, no limit is
+//! exceeded, and what was stored can be read again, down to the last directory.
+//!
+//! The first byte of an input says whether the rest is a tar or what to make one of.
 #![no_main]
 
-use std::cell::OnceCell;
-
+use arbitrary::{Arbitrary as _, Unstructured};
+use berth_fuzz::{Archive, Place, with_place};
 use libfuzzer_sys::fuzz_target;
-use store::{LayerLimits, LayerOrigin, Mode, Repo, import_layer, replay};
+use store::{
+    ContentKind, DiffId, ImportedLayer, LayerLimits, LayerOrigin, Repo, TreeId, import_layer,
+};
 
-thread_local! {
-    static PLACE: OnceCell<(tempfile::TempDir, Repo)> = const { OnceCell::new() };
+const LIMITS: LayerLimits = LayerLimits {
+    entries_max: 64,
+    tar_bytes_max: 1 << 20,
+    file_bytes_max: 1 << 17,
+    content_bytes_max: 1 << 18,
+};
+/// Hard links and sparse files aside, no path is deeper (store's own limit).
+const DEPTH_MAX: usize = 256;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((form, rest)) = input.split_first() else {
+        return;
+    };
+    let tar = match form % 4 {
+        0 => rest.to_vec(),
+        _ => match Archive::arbitrary_take_rest(Unstructured::new(rest)) {
+            Ok(archive) => archive.bytes(),
+            Err(_) => return,
+        },
+    };
+    with_place(|place| check(place, &tar));
+});
+
+fn check(place: &Place, tar: &[u8]) {
+    let origin = LayerOrigin {
+        diff_id: None,
+        blob: None,
+    };
+    match import_layer(&place.repo, &mut &*tar, &origin, &LIMITS) {
+        Ok(imported) => accepted(&place.repo, tar, &imported),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.contains("thread died"), "{text}");
+        }
+    }
+    place.check_outside();
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    PLACE.with(|place| {
-        let (temp, repo) = place.get_or_init(|| {
-            let temp = tempfile::tempdir().expect("temporary directory");
-            let path = temp.path().join("repo");
-            Repo::init(&path, Mode::BareUser).expect("init");
-            std::fs::write(path.join("config"), "[core]\nrepo_version=1\nmode=bare-user\nfsync=false\n").expect("config");
-            let repo = Repo::open(&path).expect("open");
-            (temp, repo)
-        });
-        let limits = LayerLimits { entries_max: 64, tar_bytes_max: 1 << 20, file_bytes_max: 1 << 16, content_bytes_max: 1 << 18 };
-        let origin = LayerOrigin { diff_id: None, blob: None };
-        let mut input = bytes;
-        if let Ok(imported) = import_layer(repo, &mut input, &origin, &limits) {
-            assert!(repo.read_dirtree(&imported.layer.root.contents).is_ok());
-            let mut tar = Vec::new();
-            replay(repo, &imported.layer.diff_id, &mut tar).expect("replay");
-            assert!(tar == bytes);
+fn accepted(repo: &Repo, tar: &[u8], imported: &ImportedLayer) {
+    assert!(tar.len() as u64 <= LIMITS.tar_bytes_max);
+    assert!(imported.entries <= LIMITS.entries_max);
+    assert_eq!(imported.layer.diff_id, DiffId::of(tar));
+    assert_eq!(imported.layer.size, tar.len() as u64);
+    let mut sizes = std::collections::BTreeMap::new();
+    walk(repo, imported.layer.root, 0, &mut sizes);
+    assert!(sizes.values().all(|size| *size <= LIMITS.file_bytes_max));
+    assert!(sizes.values().sum::<u64>() <= LIMITS.content_bytes_max);
+    let found = store::known_layer(repo, &imported.layer.diff_id)
+        .expect("readable")
+        .expect("just stored");
+    assert_eq!(
+        (found.commit, found.root),
+        (imported.layer.commit, imported.layer.root)
+    );
+    let mut out = Vec::new();
+    store::replay(repo, &imported.layer.diff_id, &mut out).expect("replay");
+    assert!(out == tar, "what comes out is not what went in");
+    // The same tar again is the same layer, and writes nothing.
+    let origin = LayerOrigin {
+        diff_id: Some(imported.layer.diff_id),
+        blob: None,
+    };
+    let again = import_layer(repo, &mut &*tar, &origin, &LIMITS).expect("it was good before");
+    assert_eq!(
+        (again.layer.commit, again.written.objects),
+        (imported.layer.commit, 0)
+    );
+}
+
+fn walk(
+    repo: &Repo,
+    at: TreeId,
+    depth: usize,
+    sizes: &mut std::collections::BTreeMap<store::ObjectId, u64>,
+) {
+    assert!(depth <= DEPTH_MAX);
+    repo.read_dirmeta(&at.meta).expect("dirmeta");
+    let tree = repo.read_dirtree(&at.contents).expect("dirtree");
+    for (_, id) in tree.files {
+        if let ContentKind::Regular { size, .. } = repo.open_file(&id).expect("file").kind {
+            sizes.insert(id, size);
         }
-        assert_eq!(std::fs::read_dir(temp.path()).expect("readable").count(), 1);
-    });
-});
+    }
+    for (_, id) in tree.dirs {
+        walk(repo, id, depth + 1, sizes);
+    }
+}

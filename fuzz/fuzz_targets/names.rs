@@ -5,15 +5,65 @@ use libfuzzer_sys::fuzz_target;
 use store::{ImageName, RefName, Reference};
 
 fuzz_target!(|text: &str| {
-    if let Ok(reference) = text.parse::<Reference>() {
-        let canonical = reference.to_string();
-        assert_eq!(canonical.parse::<Reference>().expect("canonical").to_string(), canonical);
-    }
-    if let Ok(name) = ImageName::new(text) {
-        let reference = RefName::image(&name);
-        RefName::new(reference.as_str()).expect("an image's ref is a ref");
-        if let Some(back) = reference.image_name() {
-            assert_eq!(back, name);
+    reference(text);
+    image_name(text);
+    if let Ok(name) = RefName::new(text) {
+        assert_eq!(name.as_str(), text);
+        if let Some(image) = name.image_name() {
+            // A component that reads as a name is that name's and no other's.
+            let [image, flat] = [RefName::image(&image), RefName::flat(&image)];
+            assert!(image == name || flat == name, "{text:?}");
         }
     }
+    if let Some(name) = ImageName::from_encoded(text) {
+        assert!(name.encoded() == text || text.len() > 240, "{text:?}");
+    }
 });
+
+fn reference(text: &str) {
+    let Ok(reference) = text.parse::<Reference>() else {
+        return;
+    };
+    let canonical = reference.canonical();
+    let again: Reference = canonical.as_str().parse().expect("canonical");
+    // With a digest, the tag is left out.
+    let tag = if reference.digest.is_some() {
+        None
+    } else {
+        reference.tag.clone()
+    };
+    assert_eq!(
+        again,
+        Reference {
+            tag,
+            ..reference.clone()
+        }
+    );
+    assert_eq!(again.to_string(), canonical.as_str());
+    let familiar: Reference = reference.familiar().as_str().parse().expect("familiar");
+    assert_eq!(familiar, again, "the short spelling means the same image");
+    image_name(canonical.as_str());
+}
+
+/// Every byte of a name comes back from its refs, unless the name is so long that its refs hold a hash.
+fn image_name(text: &str) {
+    let Ok(name) = ImageName::new(text) else {
+        return;
+    };
+    assert_eq!(name.as_str(), text);
+    for reference in [RefName::image(&name), RefName::flat(&name)] {
+        assert_eq!(
+            RefName::new(reference.as_str()).expect("an image's ref is a ref"),
+            reference
+        );
+        match reference.image_name() {
+            Some(back) => assert_eq!(back, name),
+            None => assert!(
+                name.encoded().starts_with("_H"),
+                "{text:?} is lost in {reference}"
+            ),
+        }
+    }
+    let (repository, tag) = name.split_tag();
+    assert!(text.starts_with(repository) && tag.is_none_or(|tag| text.ends_with(tag)));
+}

@@ -135,13 +135,17 @@ impl Commit {
         let [
             metadata,
             parent,
-            _related,
+            related,
             subject,
             body,
             timestamp,
             contents,
             meta,
         ] = gvariant::split_tuple(bytes, COMMIT_SHAPE)?;
+        if !related.is_empty() {
+            // No ostree ever wrote any; dropping them would be another commit.
+            return Err("it has related objects");
+        }
         let entries = gvariant::split_array(metadata, 8)?
             .into_iter()
             .map(|entry| {

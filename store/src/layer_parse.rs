@@ -1,5 +1,6 @@
 //! From the entries of a tar to a tree of names and batches of files to be stored.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::content::SYMLINK_BYTES_MAX;
@@ -74,6 +75,8 @@ struct Parser<'p> {
     batch_bytes: usize,
     content_bytes: u64,
     unstored: u64,
+    /// Hard links whose target was not there yet, by path: the number of their entry, and the target.
+    waiting: BTreeMap<String, (u64, String)>,
     parsed: Parsed,
 }
 
@@ -104,6 +107,7 @@ pub(crate) fn parse<'t, 'r>(
         batch_bytes: 0,
         content_bytes: 0,
         unstored: 0,
+        waiting: BTreeMap::new(),
         parsed,
     };
     let recorder = parser.run(tape)?.drain();
@@ -179,6 +183,7 @@ impl Parser<'_> {
         if path.last().is_some_and(|name| name.starts_with(".wh.")) {
             self.parsed.whiteouts += 1;
         }
+        self.replace_waiting(&path, entry.kind)?;
         match entry.kind {
             EntryKind::CharDevice => self.take_name(&path, "it is a character device"),
             EntryKind::BlockDevice => self.take_name(&path, "it is a block device"),
@@ -271,16 +276,42 @@ impl Parser<'_> {
             Some(leaf) => Ok(self.parsed.tree.insert_leaf(path, leaf)?),
             None => {
                 // It may lie in a lower layer, or, in odd tars, behind the link.
-                let place = self.parsed.tree.place(path)?;
-                self.parsed.links.push((place, target.join("/")));
+                let place = self.parsed.tree.remove(path)?;
+                let order = self.parsed.entries;
+                self.waiting.insert(place, (order, target.join("/")));
                 Ok(())
             }
         }
     }
 
+    /// An entry replaces links that wait for their target as it would replace files.
+    fn replace_waiting(&mut self, path: &[&str], kind: EntryKind) -> Result<(), Stop> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let place = self.parsed.tree.place(path)?;
+        for (at, _) in place.match_indices('/') {
+            self.waiting.remove(&place[..at]);
+        }
+        self.waiting.remove(&place);
+        if kind != EntryKind::Directory {
+            let below = format!("{place}/");
+            let gone: Vec<String> = self
+                .waiting
+                .range(below.clone()..)
+                .map(|(link, _)| link.clone())
+                .take_while(|link| link.starts_with(&below))
+                .collect();
+            gone.iter().for_each(|link| drop(self.waiting.remove(link)));
+        }
+        Ok(())
+    }
+
     /// Links whose target came behind them.
     fn late_links(&mut self) -> Result<()> {
-        for (path, target) in std::mem::take(&mut self.parsed.links) {
+        let mut waiting: Vec<_> = std::mem::take(&mut self.waiting).into_iter().collect();
+        waiting.sort_by_key(|(_, (order, _))| *order);
+        for (path, (_, target)) in waiting {
             let names: Vec<&str> = target.split('/').collect();
             let to: Vec<&str> = path.split('/').collect();
             let done = match self.parsed.tree.leaf(&names) {

@@ -211,6 +211,16 @@ impl LayerDir {
         Ok(())
     }
 
+    /// Takes away what is at a path, and gives the path without the links on its way.
+    pub(crate) fn remove(&mut self, path: &[&str]) -> Result<String, Refusal> {
+        let way = resolve(self, path)?;
+        let Some((name, parents)) = way.split_last() else {
+            return Err(layer("it replaces the root"));
+        };
+        make(self, parents).children.remove(name);
+        Ok(way.join("/"))
+    }
+
     /// The file at a path; `None` when nothing is there.
     pub(crate) fn leaf(&self, path: &[&str]) -> Result<Option<Leaf>, Refusal> {
         let way = resolve(self, path)?;

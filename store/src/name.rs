@@ -23,7 +23,8 @@ pub(crate) const REF_BYTES_MAX: usize = 2048;
 pub struct ImageName(pub(crate) String);
 
 impl ImageName {
-    /// Takes any name without control characters, up to 1024 bytes.
+    /// Takes any name without control characters, up to 1024 bytes, that is not an id: `ociimage/<id>` are layers and
+    /// configs.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
         let shown = || format!("image name {:?}", text.chars().take(80).collect::<String>());
@@ -31,6 +32,12 @@ impl ImageName {
             return Err(Error::malformed(
                 shown(),
                 "expected a name without control characters",
+            ));
+        }
+        if ObjectId::from_hex(&text).is_ok() {
+            return Err(Error::malformed(
+                shown(),
+                "64 hex digits are an image id, not a name",
             ));
         }
         if text.len() > NAME_BYTES_MAX {

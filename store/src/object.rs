@@ -53,7 +53,7 @@ impl ObjectKind {
     }
 }
 
-/// Extended attributes: sorted by name, each name once, no NUL in names.
+/// Extended attributes: each name once, no NUL in names; sorted by name, unless they were read from an object that is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Xattrs(Vec<(Vec<u8>, Vec<u8>)>);
 
@@ -104,8 +104,13 @@ impl Xattrs {
             }
             pairs.push((name.to_vec(), value.to_vec()));
         }
-        // Stock before 2025.2 wrote the order it was given.
-        Ok(Self::new(pairs))
+        let mut names: Vec<&[u8]> = pairs.iter().map(|(name, _)| name.as_slice()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("an xattr is there twice");
+        }
+        // Stock before 2025.2 wrote the order it was given, and the ids of its objects cover that order.
+        Ok(Self(pairs))
     }
 }
 

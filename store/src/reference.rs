@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::id::Digest;
 use crate::name::{ImageName, NAME_BYTES_MAX};
 
+/// The longest repository, in bytes, `library/` included (docker's limit).
+const REPOSITORY_BYTES_MAX: usize = 255;
+
 /// An image in a registry, by docker's rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reference {
@@ -70,6 +73,9 @@ impl FromStr for Reference {
             "index.docker.io" => ("docker.io", repository.to_owned()),
             _ => (host, repository.to_owned()),
         };
+        if repository.len() > REPOSITORY_BYTES_MAX {
+            return Err(wrong("its repository is longer than 255 bytes"));
+        }
         let tag = match (tag, digest) {
             (None, None) => Some("latest".to_owned()),
             (tag, _) => tag.map(str::to_owned),
@@ -145,7 +151,7 @@ fn is_repository(repository: &str) -> bool {
                 s.is_empty() || matches!(s, "." | "_" | "__") || s.bytes().all(|byte| byte == b'-')
             })
     };
-    repository.len() <= 255 && repository.split('/').all(component)
+    repository.split('/').all(component)
 }
 
 impl Reference {
@@ -154,19 +160,18 @@ impl Reference {
         ImageName(self.to_string())
     }
 
-    /// The name as people write it: without `docker.io/` and `library/`.
+    /// The name as people write it: without `docker.io/` and `library/`, unless what is left means another image
+    /// (`docker.io/localhost/x`).
     pub fn familiar(&self) -> ImageName {
         let full = self.to_string();
-        let short = full.strip_prefix("docker.io/").unwrap_or(&full);
-        let short = match short.strip_prefix("library/") {
-            Some(rest)
-                if self.host == "docker.io"
-                    && !rest.split([':', '@']).next().unwrap_or(rest).contains('/') =>
-            {
-                rest
-            }
-            _ => short,
+        let path = full.strip_prefix("docker.io/").unwrap_or(&full);
+        let bare = path.strip_prefix("library/").unwrap_or(path);
+        let same = |short: &&str| {
+            short
+                .parse::<Self>()
+                .is_ok_and(|meant| meant.to_string() == full)
         };
+        let short = [bare, path].into_iter().find(same).unwrap_or(&full);
         ImageName(short.to_owned())
     }
 }
@@ -203,6 +208,11 @@ mod tests {
             ),
             ("index.docker.io/a/b:t", "docker.io/a/b:t", "a/b:t"),
             ("localhost/x", "localhost/x:latest", "localhost/x:latest"),
+            (
+                "docker.io/localhost/x",
+                "docker.io/localhost/x:latest",
+                "docker.io/localhost/x:latest",
+            ),
             (
                 "localhost:5000/x/y:z",
                 "localhost:5000/x/y:z",

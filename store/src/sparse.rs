@@ -148,6 +148,7 @@ impl<R: TarInput> TarStream<R> {
             end = offset
                 .checked_add(*length)
                 .ok_or("a sparse entry has a wrong map")?;
+            // No more than `end`, since segments do not overlap.
             data += length;
         }
         if end > size || data != self.stored {

@@ -15,6 +15,8 @@ use crate::txn::Mtime;
 
 /// The longest PAX record set or GNU long name, in bytes (Go's archive/tar has the same limit).
 const RECORDS_BYTES_MAX: u64 = 1 << 20;
+/// The largest size that any tar may announce, in bytes (Go's sizes are signed).
+const SIZE_MAX: u64 = i64::MAX as u64;
 /// What headers and payloads are filled up to, in bytes.
 pub(crate) const BLOCK: u64 = 512;
 
@@ -134,6 +136,7 @@ impl<R: TarInput> TarStream<R> {
                 EntryType::GNULongName => long_path = Some(until_nul(self.records(size)?)),
                 EntryType::GNULongLink => long_link = Some(until_nul(self.records(size)?)),
                 EntryType::XGlobalHeader => drop(self.records(size)?),
+                _ if size > SIZE_MAX => return Err("a header has a wrong number".into()),
                 _ if header.as_bytes()[156] == b'V' => self.skip(size.next_multiple_of(BLOCK))?,
                 _ => {
                     let pax = pax.unwrap_or_default();
@@ -169,6 +172,9 @@ impl<R: TarInput> TarStream<R> {
             },
             _ => 0,
         };
+        if stored > SIZE_MAX {
+            return Err("a header has a wrong number".into());
+        }
         self.stored = stored;
         self.padding = stored.next_multiple_of(BLOCK) - stored;
         self.segments.clear();

@@ -39,12 +39,12 @@ pub(crate) fn tar_of(items: &[Item<'_>]) -> Vec<u8> {
             Item::Link(path, target) => {
                 header.set_entry_type(tar::EntryType::Symlink);
                 header.set_mode(0o777);
-                header.set_link_name(target).expect("target");
+                header.set_link_name_literal(target).expect("target");
                 (path, &[])
             }
             Item::Hard(path, target) => {
                 header.set_entry_type(tar::EntryType::Link);
-                header.set_link_name(target).expect("target");
+                header.set_link_name_literal(target).expect("target");
                 (path, &[])
             }
             Item::Special(path, ty) => {
@@ -83,11 +83,17 @@ pub(crate) fn image_named(
     tars: &[Vec<u8>],
     finished: &dyn Fn(&str),
 ) -> Image {
-    try_image(repo, name, tars, finished).expect("image")
+    try_image_named(repo, name, tars, finished).expect("image")
+}
+
+/// An image of layers that may be refused.
+#[allow(dead_code)]
+pub(crate) fn try_image(repo: &Repo, tars: &[Vec<u8>]) -> Result<Image, Error> {
+    try_image_named(repo, "test", tars, &|_| {})
 }
 
 /// The same for where it may fail.
-pub(crate) fn try_image(
+pub(crate) fn try_image_named(
     repo: &Repo,
     name: &str,
     tars: &[Vec<u8>],
