@@ -1,4 +1,5 @@
-//! What crashes and removed images leave outside `objects/`: checkouts, partial downloads, staging directories.
+//! What crashes and removed images leave outside `objects/`: checkouts, partial downloads, staging directories,
+//! secondary inodes.
 //!
 //! The caller holds the exclusive lock, so nobody is making any of it.
 
@@ -10,6 +11,7 @@ use crate::error::Result;
 use crate::id::ObjectId;
 use crate::repo::Repo;
 use crate::roots::Root;
+use crate::secondary;
 use crate::shared_checkout::UNFINISHED;
 use crate::staging;
 
@@ -38,13 +40,14 @@ pub(crate) fn remove_checkouts(checkouts: &Path, names: &[String]) -> Result<()>
     names.iter().try_for_each(|name| dir.remove_tree(name))
 }
 
-/// Removes downloads that nobody continues and what dead transactions staged.
+/// Removes downloads that nobody continues, what dead transactions staged, and secondary inodes of deleted objects.
 pub(crate) fn remove_scraps(repo: &Repo) -> Result<()> {
     if let Some(partial) = repo.dir.try_dir("berth/partial")? {
         for (name, _) in partial.list()? {
             partial.remove_tree(name)?;
         }
     }
+    secondary::sweep(repo)?;
     match repo.dir.try_dir("tmp")? {
         Some(tmp) => staging::sweep(&tmp),
         None => Ok(()),

@@ -16,6 +16,7 @@
 //!     berth/used/<id>/          what a container or deployment holds
 //!   tmp/staging-<boot id>-…/    objects of a running transaction
 //!   berth/partial/<digest>      blobs whose download broke off
+//!   berth/dup/<id>.<n>          what checkouts link to when an object has all the links that it may have
 //!   .lock                       shared: objects stay; exclusive: gc's sweep
 //! ```
 //!
@@ -33,11 +34,15 @@
 //! The crate takes paths and times, reads no environment and prints nothing.
 
 mod checkout;
+mod checkout_file;
+mod checkout_report;
+mod checkout_union;
 mod chunk;
 mod commit;
 mod commit_dir;
 mod commit_tar;
 mod commit_tree;
+mod compare;
 mod dir;
 mod error;
 mod follow;
@@ -72,6 +77,7 @@ mod refs;
 mod repo;
 mod revision;
 mod roots;
+mod secondary;
 mod shared_checkout;
 mod sparse;
 mod staging;
@@ -85,7 +91,9 @@ mod untag;
 mod usage;
 mod used;
 
-pub use checkout::{CheckoutMode, CheckoutOptions, CheckoutReport, checkout};
+pub use checkout::{CheckoutMode, CheckoutOptions, checkout, checkout_file};
+pub use checkout_report::CheckoutReport;
+pub use checkout_union::Overwrite;
 pub use commit::{Commit, Value};
 pub use commit_dir::{Owner, commit_dir};
 pub use commit_tar::{TarCommit, commit_tar};

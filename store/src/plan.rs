@@ -132,6 +132,26 @@ pub(crate) fn plan(repo: &Repo, root: TreeId) -> Result<Plan> {
     })
 }
 
+/// Plans the checkout of one file into a directory that only its owner may enter.
+pub(crate) fn plan_file(repo: &Repo, name: &str, id: ObjectId) -> Result<Plan> {
+    let file = PlannedFile {
+        name: name.into(),
+        id,
+        placement: place(repo, &id)?,
+    };
+    let dir = PlannedDir {
+        name: Box::default(),
+        parent: 0,
+        mode: 0o700,
+        files: 0..1,
+        dirs: 1..1,
+    };
+    Ok(Plan {
+        dirs: vec![dir],
+        files: vec![file],
+    })
+}
+
 fn read_dir(repo: &Repo, id: TreeId) -> Result<Level> {
     let tree = repo.read_dirtree(&id.contents)?;
     let meta = repo.read_dirmeta(&id.meta)?;
