@@ -15,6 +15,7 @@ mod checkout;
 mod checkout_over;
 mod confined;
 mod containers;
+mod diff;
 mod gc;
 mod materials;
 mod ostree_compat;

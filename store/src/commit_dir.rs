@@ -149,7 +149,8 @@ fn store_regular(
     }
 }
 
-fn owned(stat: &Stat, owner: &Owner) -> Meta {
+/// Owner and mode of a file, with the owners that were asked for; no xattrs.
+pub(crate) fn owned(stat: &Stat, owner: &Owner) -> Meta {
     Meta {
         uid: owner.uid.unwrap_or(stat.st_uid),
         gid: owner.gid.unwrap_or(stat.st_gid),
@@ -159,7 +160,7 @@ fn owned(stat: &Stat, owner: &Owner) -> Meta {
 }
 
 /// All xattrs that the caller may see, links not followed.
-fn xattrs(path: &Path) -> Result<Xattrs> {
+pub(crate) fn xattrs(path: &Path) -> Result<Xattrs> {
     let mut names = vec![0; XATTR_BYTES_MAX];
     let size = match rustix::fs::llistxattr(path, &mut names) {
         Ok(0) | Err(rustix::io::Errno::OPNOTSUPP) => return Ok(Xattrs::default()),
