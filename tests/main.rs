@@ -21,6 +21,7 @@ mod materials;
 mod ostree_compat;
 mod pull;
 mod reflink;
+mod refs;
 mod repo;
 mod run;
 mod tidy;
