@@ -12,13 +12,18 @@ use crate::support::{Home, User};
 
 /// Pulls an image of these layers under a name.
 pub fn pull(home: &Home, name: &str, layers: Vec<Tar>) {
+    let source = layout(home, name, layers);
+    home.berth(["pull", "-q", "--name", name, &source]).ok();
+}
+
+/// Makes a layout of an image of these layers, to be pulled.
+pub fn layout(home: &Home, name: &str, layers: Vec<Tar>) -> String {
     let layers = layers
         .into_iter()
         .map(|tar| Layer::new(tar.finish(), Form::Gzip));
     let path = home.join(format!("layout-{name}"));
     Layout::with(&path, &Image::new(layers));
-    let source = format!("oci:{}:latest", path.display());
-    home.berth(["pull", "-q", "--name", name, &source]).ok();
+    format!("oci:{}:latest", path.display())
 }
 
 fn sample() -> Tar {
@@ -220,7 +225,7 @@ fn true_owners_and_modes_are_listed() {
 }
 
 #[test]
-fn an_object_with_all_its_links_is_copied_and_the_report_says_so() {
+fn an_object_with_all_its_links_is_linked_through_a_copy_that_checkouts_share() {
     needs!(LinkLimit);
     let home = Home::new();
     pull(&home, "sample", vec![sample()]);
@@ -234,15 +239,27 @@ fn an_object_with_all_its_links_is_copied_and_the_report_says_so() {
         .args(["-c", fill, object.text()])
         .ok();
     assert_eq!(filled.text(), "31", "EMLINK");
-    let made = home
-        .berth(["checkout", "--json", "sample", "out"])
-        .ok()
-        .json();
-    let copies = made["copied_link_limit"].as_u64().unwrap() + made["reflinked"].as_u64().unwrap();
-    assert_eq!(copies, 1, "{made}");
-    assert_eq!(
-        fs::read_to_string(home.join("out/bin/tool")).unwrap(),
-        "tool"
-    );
-    assert_eq!(mode(&home.join("out/bin/tool")), 0o755);
+    let out = |name: &str| {
+        let made = home
+            .berth(["checkout", "--json", "sample", name])
+            .ok()
+            .json();
+        assert_eq!(made["linked_secondary"], Value::from(1), "{made}");
+        assert_eq!(made["copied_link_limit"], Value::from(0), "{made}");
+        let path = home.join(name).join("bin/tool");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "tool");
+        assert_eq!(mode(&path), 0o755);
+        fs::metadata(path).unwrap()
+    };
+    let (first, second) = (out("first"), out("second"));
+    assert_eq!((first.ino(), second.nlink()), (second.ino(), 3));
+    home.berth(["repo", "fsck"]).ok();
+    // gc keeps it while a checkout holds it.
+    let count = || home.sh("ls root/repo/berth/dup | wc -l").ok().stdout;
+    home.berth(["gc"]).ok();
+    assert_eq!(count().trim(), "1");
+    home.sh("chmod -R u+rwx first second && rm -r first second")
+        .ok();
+    home.berth(["gc"]).ok();
+    assert_eq!(count().trim(), "0");
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use store::{CheckoutMode, CheckoutOptions, CheckoutReport};
+use store::{CheckoutMode, CheckoutOptions, CheckoutReport, Overwrite};
 
 use crate::context::Context;
 use crate::report::{self, Failure, note, out};
@@ -16,7 +16,7 @@ use crate::report::{self, Failure, note, out};
 pub(crate) struct CheckoutArgs {
     /// An image by name or id
     name: String,
-    /// An empty directory, or one to make
+    /// An empty directory, or one to make; with --union or --union-add any directory
     dir: PathBuf,
     #[command(flatten)]
     how: How,
@@ -31,6 +31,12 @@ pub(crate) struct How {
     /// Share the files' blocks but not their changes, where the file system can; else copy
     #[arg(long)]
     reflink: bool,
+    /// Put the files into a directory that has some already, and replace those of the same name
+    #[arg(long, conflicts_with = "union_add")]
+    union: bool,
+    /// Put the files into a directory that has some already, and keep those of the same name
+    #[arg(long)]
+    union_add: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -40,12 +46,20 @@ pub(crate) struct How {
 }
 
 impl How {
-    /// The library's word for it.
-    pub(crate) fn mode(&self) -> CheckoutMode {
-        match (self.copy, self.reflink) {
-            (true, _) => CheckoutMode::Copy,
-            (false, true) => CheckoutMode::Reflink,
-            (false, false) => CheckoutMode::Link,
+    /// The library's words for it.
+    pub(crate) fn options(&self) -> CheckoutOptions {
+        CheckoutOptions {
+            mode: match (self.copy, self.reflink) {
+                (true, _) => CheckoutMode::Copy,
+                (false, true) => CheckoutMode::Reflink,
+                (false, false) => CheckoutMode::Link,
+            },
+            overwrite: match (self.union, self.union_add) {
+                (true, _) => Overwrite::Union,
+                (false, true) => Overwrite::Add,
+                (false, false) => Overwrite::Nothing,
+            },
+            whiteouts: false,
         }
     }
 }
@@ -55,10 +69,7 @@ pub(crate) fn checkout(args: CheckoutArgs, context: &Context) -> Result<ExitCode
     let repo = context.open_repo_of(&args.name)?;
     let _lock = context.lock_for_reading(&repo)?;
     let image = store::find_image(&repo, &args.name)?;
-    let options = CheckoutOptions {
-        mode: args.how.mode(),
-    };
-    let made = store::checkout(&repo, image.root, &args.dir, &options)?;
+    let made = store::checkout(&repo, image.root, &args.dir, &args.how.options())?;
     report(&args.dir, &args.how, &made)
 }
 
@@ -69,6 +80,10 @@ pub(crate) fn report(dir: &Path, how: &How, made: &CheckoutReport) -> Result<Exi
     } else if !how.quiet {
         let counts = [
             (made.linked, "linked"),
+            (
+                made.linked_secondary,
+                "linked to copies in the repository, because they have as many links as the file system allows",
+            ),
             (made.reflinked, "reflinked"),
             (made.copied, "copied"),
             (made.copied_empty, "empty files made"),
@@ -86,6 +101,9 @@ pub(crate) fn report(dir: &Path, how: &How, made: &CheckoutReport) -> Result<Exi
             ),
             (made.symlinks, "symbolic links"),
             (made.dirs, "directories"),
+            (made.replaced, "in place of others"),
+            (made.kept, "kept"),
+            (made.whited_out, "deleted by whiteouts"),
         ];
         let counts: Vec<String> = counts
             .iter()
@@ -94,7 +112,7 @@ pub(crate) fn report(dir: &Path, how: &How, made: &CheckoutReport) -> Result<Exi
             .collect();
         out!("{}: {}", dir.display(), counts.join(", "))?;
     }
-    if made.linked > 0 && !how.quiet {
+    if made.linked + made.linked_secondary > 0 && !how.quiet {
         note!(
             "note: the files are the store's own; to change them, check out with --copy or --reflink"
         );

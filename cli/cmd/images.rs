@@ -62,14 +62,16 @@ pub(crate) fn images(args: ImagesArgs, context: &Context) -> Result<ExitCode, Fa
     let Some(repo) = existing_repo(context)? else {
         return show(&args, context, Vec::new());
     };
-    let (images, damaged) = store::all_images(&repo)?;
-    for (name, error) in damaged {
-        note!(
-            "warning: image {name} is damaged: {}: `berth verify {name} --repair` mends it",
-            report::chain(&error)
-        );
+    let mut images: Vec<(Image, bool)> = Vec::new();
+    for (name, image) in store::all_images(&repo)? {
+        match image {
+            Ok(image) => images.push((image, true)),
+            Err(error) => note!(
+                "warning: image {name} is damaged: {}: `berth verify --repair {name}` mends it",
+                report::chain(&error)
+            ),
+        }
     }
-    let mut images: Vec<(Image, bool)> = images.into_iter().map(|image| (image, true)).collect();
     if args.all {
         let unnamed = unnamed(&repo, &images)?;
         images.extend(unnamed.into_iter().map(|image| (image, false)));

@@ -3,6 +3,7 @@
 mod cat;
 mod checkout;
 mod commit;
+mod diff;
 mod fsck;
 mod gvariant_text;
 mod init;
@@ -42,7 +43,8 @@ enum RepoCommand {
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
-    Checkout(checkout::CheckoutArgs),
+    Checkout(Box<checkout::CheckoutArgs>),
+    Diff(diff::DiffArgs),
     Commit(commit::CommitArgs),
     Fsck(fsck::FsckArgs),
     Prune(prune::PruneArgs),
@@ -59,7 +61,8 @@ pub(crate) fn repo(args: RepoArgs, context: &Context) -> Result<ExitCode, Failur
         RepoCommand::Show(args) => show::show(args, context),
         RepoCommand::Ls(args) => ls::ls(args, context),
         RepoCommand::Cat(args) => cat::cat(args, context),
-        RepoCommand::Checkout(args) => checkout::checkout(args, context),
+        RepoCommand::Checkout(args) => checkout::checkout(*args, context),
+        RepoCommand::Diff(args) => diff::diff(args, context),
         RepoCommand::Commit(args) => commit::commit(args, context),
         RepoCommand::Fsck(args) => fsck::fsck(args, context),
         RepoCommand::Prune(args) => prune::prune(args, context),

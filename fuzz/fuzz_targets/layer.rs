@@ -1,5 +1,5 @@
-//! Layers: any bytes are a layer or an error. Nothing panics, nothing appears outside the repository, no limit is
-//! exceeded, and what was stored can be read again, down to the last directory; the tar comes out again as it went in.
+//! Layers: any bytes are a layer, which comes out again as it went in, or an error. Nothing panics, nothing appears outside the repository, no limit is
+//! exceeded, and what was stored can be read again, down to the last directory.
 //!
 //! The first byte of an input says whether the rest is a tar or what to make one of.
 #![no_main]
@@ -9,7 +9,6 @@ use berth_fuzz::{Archive, Place, with_place};
 use libfuzzer_sys::fuzz_target;
 use store::{
     ContentKind, DiffId, ImportedLayer, LayerLimits, LayerOrigin, Repo, TreeId, import_layer,
-    replay,
 };
 
 const LIMITS: LayerLimits = LayerLimits {
@@ -67,8 +66,8 @@ fn accepted(repo: &Repo, tar: &[u8], imported: &ImportedLayer) {
         (imported.layer.commit, imported.layer.root)
     );
     let mut out = Vec::new();
-    replay(repo, &imported.layer.diff_id, &mut out).expect("replay");
-    assert!(out == tar, "another tar comes out");
+    store::replay(repo, &imported.layer.diff_id, &mut out).expect("replay");
+    assert!(out == tar, "what comes out is not what went in");
     // The same tar again is the same layer, and writes nothing.
     let origin = LayerOrigin {
         diff_id: Some(imported.layer.diff_id),

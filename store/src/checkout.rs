@@ -2,41 +2,47 @@
 //!
 //! By stock ostree's rules for `checkout -U`: a regular file is the object itself under another name; empty files and
 //! files that their owner must not read are fresh copies; symbolic links are made anew; a directory gets its full mode
-//! once it is filled, whatever the umask. Owners are the caller's: the tree's are in the objects. Directories and
-//! symbolic links get time 0, files have their object's.
+//! once it is filled, whatever the umask. Owners are the caller's: the tree's are in the objects. Only in a `bare`
+//! repository owners, modes and xattrs are real, and those of directories, symbolic links and copies are made so.
+//! Directories and symbolic links get time 0, files have their object's.
 //!
 //! Every entry is made relative to the open handle of its directory and must be new, so nothing that somebody puts into
-//! the target meanwhile is followed or replaced. Directories are filled in parallel; a directory's handle is open only
-//! while it is filled or waits for its children, so that the open files stay few.
+//! the target meanwhile is followed or replaced. What a checkout over something else does instead is in
+//! `checkout_union.rs`, how one file is made in `checkout_file.rs`. Directories are filled in parallel; a directory's
+//! handle is open only while it is filled or waits for its children, so that the open files stay few.
 //!
 //! The caller holds the repository's lock, at least shared. A hard link is the object: writing through one damages the
 //! store, which fsck finds.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::Timespec;
 
+use crate::checkout_report::{CheckoutReport, Counts};
+use crate::checkout_union::Overwrite;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
-use crate::object::{ObjectKind, TreeId};
-use crate::place::Linked;
-use crate::plan::{Placement, Plan, PlannedFile, plan};
+use crate::object::TreeId;
+use crate::plan::{Plan, plan, plan_file};
 use crate::repo::Repo;
 
 /// The time of what OSTree keeps no time of.
-const EPOCH: Timespec = Timespec {
+pub(crate) const EPOCH: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };
 
 /// How regular files are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CheckoutMode {
     /// Hard links; where the file system does not allow one, a reflink, else a copy.
+    #[default]
     Link,
+    /// Hard links only: where one cannot be made, the checkout fails.
+    LinkOnly,
     /// Reflinks, which share space but not changes; where the file system has none, copies.
     Reflink,
     /// Copies.
@@ -44,59 +50,21 @@ pub enum CheckoutMode {
 }
 
 /// How to check out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CheckoutOptions {
     /// How regular files are made.
     pub mode: CheckoutMode,
+    /// What becomes of what is in the target already.
+    pub overwrite: Overwrite,
+    /// Files whose name says that another is deleted (`.wh.NAME`), or that nothing below stays (`.wh..wh..opq`), do that
+    /// to the target instead of appearing in it.
+    pub whiteouts: bool,
 }
 
-/// What a checkout made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct CheckoutReport {
-    /// Directories, the root included.
-    pub dirs: u64,
-    /// Symbolic links.
-    pub symlinks: u64,
-    /// Hard links to objects.
-    pub linked: u64,
-    /// Reflinks, because they were asked for or no hard link could be made.
-    pub reflinked: u64,
-    /// Copies because they were asked for, or because a reflink was and there are none here.
-    pub copied: u64,
-    /// Empty files.
-    pub copied_empty: u64,
-    /// Copies of files that their owner must not read.
-    pub copied_unreadable: u64,
-    /// Copies because the target is on another file system.
-    pub copied_cross_device: u64,
-    /// Copies because the object has as many links as the file system allows.
-    pub copied_link_limit: u64,
-}
-
-impl CheckoutReport {
-    /// Whether there are files whose bytes are not an object's.
-    pub(crate) fn has_copied_bytes(&self) -> bool {
-        self.reflinked
-            + self.copied
-            + self.copied_unreadable
-            + self.copied_cross_device
-            + self.copied_link_limit
-            > 0
-    }
-}
-
-/// Why a file is not a hard link.
-#[derive(Debug, Clone, Copy)]
-enum Reason {
-    Asked,
-    Unreadable,
-    CrossDevice,
-    LinkLimit,
-}
-
-/// Checks a tree out into `target`, which must be empty, or missing in a directory that is there.
+/// Checks a tree out into `target`: one that is empty, or missing in a directory that is there; with another
+/// [`Overwrite`] also one that has something in it.
 ///
-/// When it fails, a target that it made is removed again.
+/// When it fails, a target that it made is removed again; one that was there keeps what was made so far.
 pub fn checkout(
     repo: &Repo,
     root: TreeId,
@@ -104,41 +72,55 @@ pub fn checkout(
     options: &CheckoutOptions,
 ) -> Result<CheckoutReport> {
     let plan = plan(repo, root)?;
-    let (dir, made) = open_target(target)?;
-    let run = Run {
-        repo,
-        plan: &plan,
-        mode: options.mode,
-        counts: Counts::default(),
-        failure: Mutex::new(None),
-        failed: AtomicBool::new(false),
-        no_links: AtomicBool::new(false),
-        no_reflinks: AtomicBool::new(false),
-    };
-    let result = run.all(dir);
-    if result.is_err() && made {
-        // The error that matters is the first one.
-        let _ = remove(target);
-    }
-    result.map(|()| run.counts.report(&plan))
+    let target = Target::open(target, options.overwrite == Overwrite::Nothing)?;
+    Run::new(repo, &plan, options).run(target)
 }
 
-/// Opens or makes the target; says whether it was made.
-fn open_target(target: &Path) -> Result<(Dir, bool)> {
-    let made = match std::fs::create_dir(target) {
-        Ok(()) => true,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
-        Err(error) => return Err(Error::io("create", target)(error)),
-    };
-    let dir = Dir::open(target)?;
-    if !dir.list()?.is_empty() {
-        return Err(Error::Refused {
-            verb: "check out into",
-            thing: target.display().to_string(),
-            why: "it is not empty".into(),
-        });
+/// Checks one file or symbolic link out, under `name` into the directory `target`, which may have other things in it.
+pub fn checkout_file(
+    repo: &Repo,
+    name: &str,
+    id: ObjectId,
+    target: &Path,
+    options: &CheckoutOptions,
+) -> Result<CheckoutReport> {
+    let plan = plan_file(repo, name, id)?;
+    let target = Target::open(target, false)?;
+    Run::new(repo, &plan, options).run(target)
+}
+
+/// Where a tree goes.
+struct Target<'a> {
+    path: &'a Path,
+    dir: Dir,
+    /// It was not there before.
+    made: bool,
+    /// It is to become what the root of the tree is.
+    fresh: bool,
+}
+
+impl<'a> Target<'a> {
+    fn open(path: &'a Path, must_be_empty: bool) -> Result<Self> {
+        let made = match std::fs::create_dir(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(Error::io("create", path)(error)),
+        };
+        let dir = Dir::open(path)?;
+        if must_be_empty && !dir.list()?.is_empty() {
+            return Err(Error::Refused {
+                verb: "check out into",
+                thing: path.display().to_string(),
+                why: "it is not empty".into(),
+            });
+        }
+        Ok(Self {
+            path,
+            dir,
+            made,
+            fresh: made || must_be_empty,
+        })
     }
-    Ok((dir, made))
 }
 
 fn remove(target: &Path) -> Result<()> {
@@ -153,65 +135,79 @@ fn remove(target: &Path) -> Result<()> {
     Dir::open(parent)?.remove_tree(name)
 }
 
-#[derive(Default)]
-struct Counts {
-    linked: AtomicU64,
-    reflinked: AtomicU64,
-    copied: AtomicU64,
-    unreadable: AtomicU64,
-    cross_device: AtomicU64,
-    link_limit: AtomicU64,
-}
-
-impl Counts {
-    fn report(&self, plan: &Plan) -> CheckoutReport {
-        let of = |placement: fn(&Placement) -> bool| {
-            plan.files
-                .iter()
-                .filter(|file| placement(&file.placement))
-                .count() as u64
-        };
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        CheckoutReport {
-            dirs: plan.dirs.len() as u64,
-            symlinks: of(|placement| matches!(placement, Placement::Symlink { .. })),
-            copied_empty: of(|placement| matches!(placement, Placement::Empty { .. })),
-            linked: get(&self.linked),
-            reflinked: get(&self.reflinked),
-            copied: get(&self.copied),
-            copied_unreadable: get(&self.unreadable),
-            copied_cross_device: get(&self.cross_device),
-            copied_link_limit: get(&self.link_limit),
-        }
-    }
-
-    fn of(&self, reason: Reason, shared: bool) -> &AtomicU64 {
-        match reason {
-            Reason::Unreadable => &self.unreadable,
-            _ if shared => &self.reflinked,
-            Reason::Asked => &self.copied,
-            Reason::CrossDevice => &self.cross_device,
-            Reason::LinkLimit => &self.link_limit,
-        }
-    }
-}
-
 /// A checkout under way.
-struct Run<'a> {
-    repo: &'a Repo,
-    plan: &'a Plan,
-    mode: CheckoutMode,
-    counts: Counts,
+pub(crate) struct Run<'a> {
+    pub(crate) repo: &'a Repo,
+    pub(crate) plan: &'a Plan,
+    pub(crate) options: CheckoutOptions,
+    pub(crate) counts: Counts,
+    /// Which directories were there before; empty for a checkout that makes all of them.
+    existed: Vec<AtomicBool>,
     failure: Mutex<Option<Error>>,
     /// Whether `failure` holds one: everybody stops.
     failed: AtomicBool,
     /// No hard link can be made from the repository to here.
-    no_links: AtomicBool,
+    pub(crate) no_links: AtomicBool,
     /// Nor a reflink.
-    no_reflinks: AtomicBool,
+    pub(crate) no_reflinks: AtomicBool,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(repo: &'a Repo, plan: &'a Plan, options: &CheckoutOptions) -> Self {
+        Self {
+            repo,
+            plan,
+            options: *options,
+            counts: Counts::default(),
+            existed: Vec::new(),
+            failure: Mutex::new(None),
+            failed: AtomicBool::new(false),
+            no_links: AtomicBool::new(false),
+            no_reflinks: AtomicBool::new(false),
+        }
+    }
+
+    fn run(mut self, target: Target<'_>) -> Result<CheckoutReport> {
+        if !target.fresh {
+            self.existed = self
+                .plan
+                .dirs
+                .iter()
+                .map(|_| AtomicBool::new(false))
+                .collect();
+            if self.options.whiteouts && self.is_opaque(0) {
+                self.empty(&target.dir)?;
+            } else {
+                self.set_existed(0);
+            }
+        }
+        let result = self.all(target.dir);
+        if result.is_err() && target.made {
+            // The error that matters is the first one.
+            let _ = remove(target.path);
+        }
+        result.map(|()| self.counts.report(self.plan.dirs.len()))
+    }
+
+    /// Notes that a directory was there before the checkout: its mode and time stay.
+    pub(crate) fn set_existed(&self, index: usize) {
+        if let Some(existed) = self.existed.get(index) {
+            existed.store(true, Ordering::Relaxed);
+            Counts::add(&self.counts.dirs_kept);
+        }
+    }
+
+    fn existed(&self, index: usize) -> bool {
+        self.existed
+            .get(index)
+            .is_some_and(|existed| existed.load(Ordering::Relaxed))
+    }
+
+    /// Whether directories of the target may be there already.
+    pub(crate) fn is_over_something(&self) -> bool {
+        !self.existed.is_empty()
+    }
+
     fn all(&self, root: Dir) -> Result<()> {
         let root = Arc::new(root);
         rayon::scope(|scope| self.stop_on_error(self.fill(scope, 0, Arc::clone(&root))));
@@ -248,17 +244,28 @@ impl Run<'_> {
     /// Makes all entries of a directory, then leaves its directories to whoever has time.
     fn fill<'s>(&'s self, scope: &rayon::Scope<'s>, index: usize, dir: Arc<Dir>) -> Result<()> {
         let planned = &self.plan.dirs[index];
-        for file in &self.plan.files[planned.files.clone()] {
-            self.make(&dir, file)?;
+        let files = &self.plan.files[planned.files.clone()];
+        if self.options.whiteouts {
+            self.white_out(&dir, files)?;
         }
-        for child in &self.plan.dirs[planned.dirs.clone()] {
-            dir.new_dir(&child.name)?;
+        for file in files {
+            if !self.is_whiteout(file) {
+                self.put(&dir, file)?;
+            }
+        }
+        for child in planned.dirs.clone() {
+            self.put_dir(&dir, child)?;
         }
         // Nothing is added to the directory itself from here on, so its time stays.
-        if !closes_late(planned.mode) {
-            dir.set_mode(planned.mode)?;
+        if !self.existed(index) {
+            if let Some(meta) = &planned.owner {
+                dir.set_own_owner(meta)?;
+            }
+            if !closes_late(planned.mode) {
+                dir.set_mode(planned.mode)?;
+            }
+            dir.set_time(EPOCH)?;
         }
-        dir.set_time(EPOCH)?;
         for child in planned.dirs.clone() {
             let parent = Arc::clone(&dir);
             scope.spawn(move |scope| self.stop_on_error(self.enter(scope, child, parent)));
@@ -274,7 +281,7 @@ impl Run<'_> {
             .iter()
             .enumerate()
             .rev()
-            .filter(|(_, dir)| closes_late(dir.mode))
+            .filter(|(index, dir)| closes_late(dir.mode) && !self.existed(*index))
         {
             let mut names = Vec::new();
             let mut at = index;
@@ -295,109 +302,9 @@ impl Run<'_> {
         }
         Ok(())
     }
-
-    fn make(&self, dir: &Dir, file: &PlannedFile) -> Result<()> {
-        match &file.placement {
-            Placement::Link => self.make_regular(dir, file),
-            Placement::Unreadable { mode } => self.copy(dir, file, Some(*mode), Reason::Unreadable),
-            Placement::Symlink { target } => {
-                dir.symlink(&**target, &*file.name)?;
-                dir.set_link_time(&file.name, EPOCH)
-            }
-            Placement::Empty { mode } => {
-                let path = self.repo.loose(ObjectKind::File, &file.id);
-                let stat = self
-                    .repo
-                    .objects
-                    .stat(&path)?
-                    .ok_or_else(|| missing(&file.id))?;
-                let mtime = Timespec {
-                    tv_sec: stat.st_mtime,
-                    tv_nsec: stat.st_mtime_nsec as _,
-                };
-                dir.finish_file(&file.name, &dir.create(&*file.name, *mode)?, *mode, mtime)
-            }
-        }
-    }
-
-    fn make_regular(&self, dir: &Dir, file: &PlannedFile) -> Result<()> {
-        if self.mode != CheckoutMode::Link {
-            return self.copy(dir, file, None, Reason::Asked);
-        }
-        if self.no_links.load(Ordering::Relaxed) {
-            return self.copy(dir, file, None, Reason::CrossDevice);
-        }
-        match dir.link(
-            &self.repo.objects,
-            &self.repo.loose(ObjectKind::File, &file.id),
-            &file.name,
-        )? {
-            Linked::Done => {
-                self.counts.linked.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Linked::LinkLimit => self.copy(dir, file, None, Reason::LinkLimit),
-            Linked::CrossDevice => {
-                self.no_links.store(true, Ordering::Relaxed);
-                self.copy(dir, file, None, Reason::CrossDevice)
-            }
-        }
-    }
-
-    /// Makes a file of its own with the object's bytes and time, and with its mode unless another is given.
-    fn copy(&self, dir: &Dir, file: &PlannedFile, mode: Option<u32>, reason: Reason) -> Result<()> {
-        use std::os::unix::fs::MetadataExt as _;
-        let path = self.repo.loose(ObjectKind::File, &file.id);
-        let mut object = self
-            .repo
-            .objects
-            .try_file(&path)?
-            .ok_or_else(|| missing(&file.id))?;
-        let stat = object
-            .metadata()
-            .map_err(Error::io("stat", self.repo.objects.path().join(&path)))?;
-        let mut copy = dir.create(&*file.name, 0o600)?;
-        let shared = self.reflink(&object, &copy);
-        if !shared {
-            std::io::copy(&mut object, &mut copy)
-                .map_err(Error::io("write", dir.path().join(&*file.name)))?;
-        }
-        self.counts
-            .of(reason, shared)
-            .fetch_add(1, Ordering::Relaxed);
-        let mtime = Timespec {
-            tv_sec: stat.mtime(),
-            tv_nsec: stat.mtime_nsec() as _,
-        };
-        dir.finish_file(
-            &file.name,
-            &copy,
-            mode.unwrap_or(stat.mode() & 0o777),
-            mtime,
-        )
-    }
-
-    /// Shares the object's blocks, where the file system can and nobody asked for real copies.
-    fn reflink(&self, object: &std::fs::File, copy: &std::fs::File) -> bool {
-        if self.mode == CheckoutMode::Copy || self.no_reflinks.load(Ordering::Relaxed) {
-            return false;
-        }
-        let done = rustix::fs::ioctl_ficlone(copy, object).is_ok();
-        if !done {
-            self.no_reflinks.store(true, Ordering::Relaxed);
-        }
-        done
-    }
 }
 
 /// Whether a directory of that mode could not be filled by its owner.
 fn closes_late(mode: u32) -> bool {
     mode & 0o700 != 0o700
-}
-
-fn missing(id: &ObjectId) -> Error {
-    Error::NotFound {
-        what: ObjectKind::File.as_str(),
-        name: id.hex(),
-    }
 }

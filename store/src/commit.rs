@@ -82,6 +82,18 @@ pub struct Commit {
     pub root: TreeId,
 }
 
+/// `a{sv}`: the metadata in a commit, and that kept beside one.
+pub(crate) fn parse_dict(bytes: &[u8]) -> Result<Vec<(String, Value)>, Why> {
+    gvariant::split_array(bytes, 8)?
+        .into_iter()
+        .map(|entry| {
+            let [key, value] =
+                gvariant::split_tuple(entry, [Member::Variable(1), Member::Variable(8)])?;
+            Ok((gvariant::to_str(key)?.to_owned(), Value::decode(value)?))
+        })
+        .collect()
+}
+
 const COMMIT_SHAPE: [Member; 8] = [
     Member::Variable(8),
     Member::Variable(1),
@@ -146,16 +158,8 @@ impl Commit {
             // No ostree ever wrote any; dropping them would be another commit.
             return Err("it has related objects");
         }
-        let entries = gvariant::split_array(metadata, 8)?
-            .into_iter()
-            .map(|entry| {
-                let [key, value] =
-                    gvariant::split_tuple(entry, [Member::Variable(1), Member::Variable(8)])?;
-                Ok((gvariant::to_str(key)?.to_owned(), Value::decode(value)?))
-            })
-            .collect::<Result<_, Why>>()?;
         Ok(Self {
-            metadata: entries,
+            metadata: parse_dict(metadata)?,
             parent: if parent.is_empty() {
                 None
             } else {

@@ -148,7 +148,8 @@ fn store_regular(
     }
 }
 
-fn owned(stat: &Stat, owner: &Owner) -> Meta {
+/// Owner and mode of a file, with the owners that were asked for; no xattrs.
+pub(crate) fn owned(stat: &Stat, owner: &Owner) -> Meta {
     Meta {
         uid: owner.uid.unwrap_or(stat.st_uid),
         gid: owner.gid.unwrap_or(stat.st_gid),

@@ -20,6 +20,7 @@ use crate::id::ObjectId;
 use crate::loose::{shelf, shelves};
 use crate::object::{DirTree, Meta, ObjectKind, file_header};
 use crate::repo::Repo;
+use crate::secondary;
 use crate::txn::physical_mode;
 
 /// How much of a file is read at once, in bytes.
@@ -102,6 +103,15 @@ pub fn fsck(repo: &Repo, options: &FsckOptions<'_>) -> Result<FsckReport> {
         report.bytes += checked.bytes;
         report.problems.append(&mut checked.problems);
         present.extend(checked.present);
+    }
+    for secondary in secondary::list(repo)? {
+        if let Err(error) = secondary::check(repo, &secondary) {
+            report.problems.push(Problem {
+                object: None,
+                place: None,
+                error,
+            });
+        }
     }
     find_places(repo, &present, &mut report.problems)?;
     Ok(report)

@@ -398,13 +398,13 @@ pub fn find_image(repo: &Repo, text: &str) -> Result<Image> {
 
 /// All images that can be read, by name.
 pub fn images(repo: &Repo) -> Result<Vec<Image>> {
-    let (images, _) = all_images(repo)?;
-    Ok(images)
+    let all = all_images(repo)?.into_iter();
+    Ok(all.filter_map(|(_, image)| image.ok()).collect())
 }
 
-/// All images by name, and beside them those that are damaged, with what is wrong: one of these blocks no other.
-pub fn all_images(repo: &Repo) -> Result<(Vec<Image>, Vec<(ImageName, Error)>)> {
-    let (mut images, mut damaged) = (Vec::new(), Vec::new());
+/// All images by name, also those that are damaged, with what is wrong: one of these blocks no other.
+pub fn all_images(repo: &Repo) -> Result<Vec<(ImageName, Result<Image>)>> {
+    let mut images = Vec::new();
     for (reference, commit) in repo.refs(IMAGES)? {
         let Some(component) = reference
             .as_str()
@@ -424,7 +424,7 @@ pub fn all_images(repo: &Repo) -> Result<(Vec<Image>, Vec<(ImageName, Error)>)> 
                     None => continue,
                 },
                 Err(error) => {
-                    damaged.push((ImageName::new(component)?, error));
+                    images.push((ImageName::new(component)?, Err(error)));
                     continue;
                 }
             },
@@ -433,12 +433,9 @@ pub fn all_images(repo: &Repo) -> Result<(Vec<Image>, Vec<(ImageName, Error)>)> 
         let Some(flat) = repo.resolve(&RefName::new(format!("{FLAT}/{component}"))?)? else {
             continue;
         };
-        match load_image(repo, &name, commit, flat) {
-            Ok(image) => images.push(image),
-            Err(error) => damaged.push((name, error)),
-        }
+        let image = load_image(repo, &name, commit, flat);
+        images.push((name, image));
     }
-    images.sort_by(|a, b| a.name.cmp(&b.name));
-    damaged.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok((images, damaged))
+    images.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(images)
 }

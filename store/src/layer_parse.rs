@@ -74,9 +74,9 @@ struct Parser<'p> {
     batch: Batch,
     batch_bytes: usize,
     content_bytes: u64,
+    unstored: u64,
     /// Hard links whose target was not there yet, by path: the number of their entry, and the target.
     waiting: BTreeMap<String, (u64, String)>,
-    unstored: u64,
     parsed: Parsed,
 }
 
@@ -106,8 +106,8 @@ pub(crate) fn parse<'t, 'r>(
         batch: Vec::new(),
         batch_bytes: 0,
         content_bytes: 0,
-        waiting: BTreeMap::new(),
         unstored: 0,
+        waiting: BTreeMap::new(),
         parsed,
     };
     let recorder = parser.run(tape)?.drain();

@@ -1,4 +1,5 @@
-//! What crashes and removed images leave outside `objects/`: checkouts, partial downloads, staging directories.
+//! What crashes and removed images leave outside `objects/`: checkouts, partial downloads, staging directories,
+//! secondary inodes.
 //!
 //! The caller holds the exclusive lock, so nobody is making any of it.
 
@@ -12,6 +13,7 @@ use crate::id::ObjectId;
 use crate::refs;
 use crate::repo::Repo;
 use crate::roots::Root;
+use crate::secondary;
 use crate::shared_checkout::UNFINISHED;
 use crate::staging;
 
@@ -43,7 +45,8 @@ pub(crate) fn remove_checkouts(checkouts: &Path, names: &[String]) -> Result<()>
     names.iter().try_for_each(|name| dir.remove_tree(name))
 }
 
-/// Removes downloads that nobody continues, locks that nobody holds, and what dead transactions staged.
+/// Removes downloads that nobody continues, locks that nobody holds, secondary inodes of deleted objects, and what dead
+/// transactions staged.
 pub(crate) fn remove_scraps(repo: &Repo) -> Result<()> {
     for scraps in [PARTIAL, LOCKS] {
         if let Some(dir) = repo.dir.try_dir(scraps)? {
@@ -52,6 +55,7 @@ pub(crate) fn remove_scraps(repo: &Repo) -> Result<()> {
             }
         }
     }
+    secondary::sweep(repo)?;
     let Some(tmp) = repo.dir.try_dir("tmp")? else {
         return Ok(());
     };

@@ -18,6 +18,7 @@
 //!   tmp/staging-<boot id>-…/    objects of a running transaction
 //!   berth/partial/<digest>      blobs whose download broke off
 //!   berth/lock/<digest>         held while an image or layer is being fetched
+//!   berth/dup/<id>.<n>          what checkouts link to when an object has all the links that it may have
 //!   .lock                       shared: objects stay; exclusive: gc's sweep
 //! ```
 //!
@@ -36,12 +37,21 @@
 
 mod change;
 mod checkout;
+mod checkout_file;
+mod checkout_report;
+mod checkout_union;
 mod chunk;
 mod commit;
 mod commit_dir;
 mod commit_tar;
 mod commit_tree;
+mod compare;
 mod content;
+mod create_ref;
+mod delete_refs;
+mod detached;
+mod diff;
+mod diff_local;
 mod dir;
 mod error;
 #[cfg(not(feature = "fault"))]
@@ -86,10 +96,12 @@ mod recipe;
 mod recording;
 mod reference;
 mod refs;
+mod refspec;
 mod replay;
 mod repo;
 mod revision;
 mod roots;
+mod secondary;
 mod shared_checkout;
 mod sparse;
 mod staging;
@@ -105,12 +117,18 @@ mod used;
 mod verify;
 mod verify_walk;
 
-pub use checkout::{CheckoutMode, CheckoutOptions, CheckoutReport, checkout};
+pub use checkout::{CheckoutMode, CheckoutOptions, checkout, checkout_file};
+pub use checkout_report::CheckoutReport;
+pub use checkout_union::Overwrite;
 pub use commit::{Commit, Value};
 pub use commit_dir::{Owner, commit_dir};
 pub use commit_tar::{TarCommit, commit_tar};
 pub use commit_tree::{CommitOptions, CommitReport};
 pub use content::{Content, ContentKind, Payload};
+pub use create_ref::{create_alias, create_ref};
+pub use delete_refs::{DeletedRefs, delete_refs};
+pub use detached::detached_metadata;
+pub use diff::{Change, ChangeKind, DiffSide, diff};
 pub use error::{Error, Result};
 pub use fetch_lock::FetchLock;
 pub use follow::follow;
@@ -137,6 +155,7 @@ pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;
 pub use reference::Reference;
 pub use refs::Durability;
+pub use refspec::{RefSpec, remote_refs};
 pub use replay::{ReplayReport, replay};
 pub use repo::{Entry, Repo};
 pub use revision::resolve_revision;

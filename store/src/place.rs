@@ -4,13 +4,14 @@
 use std::fs::File;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, Timespec};
+use rustix::fs::{AtFlags, Gid, Mode, Timespec, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use crate::change::modified;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::fault::{Step, act};
+use crate::object::Meta;
 
 /// What became of a hard link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,34 @@ impl Dir {
             Err(Errno::MLINK) => Ok(Linked::LinkLimit),
             Err(error) => Err(Error::io("create", path())(error)),
         }
+    }
+
+    /// Copies what is left of one file into another, which is `name` here.
+    pub(crate) fn copy(&self, mut from: &File, mut to: &File, name: &str) -> Result<()> {
+        let path = self.at(Path::new(name));
+        act(
+            Step::Write,
+            path,
+            || None,
+            || std::io::copy(&mut from, &mut to),
+        )
+        .map(drop)
+        .map_err(|error| Error::io("write", path())(error))
+    }
+
+    /// Gives the directory itself a true owner and xattrs.
+    pub(crate) fn set_own_owner(&self, meta: &Meta) -> Result<()> {
+        let path = || self.path().to_owned();
+        let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+        let call = || rustix::fs::fchown(self, Some(uid), Some(gid));
+        act(Step::Change, path, || None, call)
+            .map_err(Error::io("change the owner of", self.path()))?;
+        for (key, value) in meta.xattrs.iter() {
+            let call = || rustix::fs::fsetxattr(self, key, value, XattrFlags::empty());
+            act(Step::Change, path, || None, call)
+                .map_err(Error::io("write the metadata of", self.path()))?;
+        }
+        Ok(())
     }
 
     /// Gives a file its final permissions and time.

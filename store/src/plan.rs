@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
-use crate::object::{S_IFLNK, S_IFMT, S_IFREG, TreeId, file_header};
+use crate::object::{Meta, S_IFLNK, S_IFMT, S_IFREG, TreeId, file_header};
 use crate::repo::Repo;
 
 /// The most files and directories of one checkout.
@@ -61,6 +61,8 @@ pub(crate) struct PlannedDir {
     pub(crate) parent: usize,
     /// Its permissions.
     pub(crate) mode: u32,
+    /// Its owner and xattrs, where those are real.
+    pub(crate) owner: Option<Box<Meta>>,
     /// Its files, in [`Plan::files`].
     pub(crate) files: Range<usize>,
     /// Its directories, in [`Plan::dirs`].
@@ -79,6 +81,7 @@ pub(crate) struct Plan {
 /// A directory that is read.
 struct Level {
     mode: u32,
+    owner: Option<Box<Meta>>,
     files: Vec<PlannedFile>,
     dirs: Vec<(String, TreeId)>,
 }
@@ -113,6 +116,7 @@ pub(crate) fn plan(repo: &Repo, root: TreeId) -> Result<Plan> {
                 name,
                 parent,
                 mode: read.mode,
+                owner: read.owner,
                 files,
                 dirs,
             });
@@ -127,6 +131,27 @@ pub(crate) fn plan(repo: &Repo, root: TreeId) -> Result<Plan> {
     Err(Error::TooLarge {
         what: "checkout".into(),
         limit: format!("{DEPTH_MAX} levels of directories"),
+    })
+}
+
+/// Plans the checkout of one file into a directory that only its owner may enter.
+pub(crate) fn plan_file(repo: &Repo, name: &str, id: ObjectId) -> Result<Plan> {
+    let file = PlannedFile {
+        name: name.into(),
+        id,
+        placement: place(repo, &id)?,
+    };
+    let dir = PlannedDir {
+        owner: None,
+        name: Box::default(),
+        parent: 0,
+        mode: 0o700,
+        files: 0..1,
+        dirs: 1..1,
+    };
+    Ok(Plan {
+        dirs: vec![dir],
+        files: vec![file],
     })
 }
 
@@ -146,6 +171,7 @@ fn read_dir(repo: &Repo, id: TreeId) -> Result<Level> {
         .collect::<Result<_>>()?;
     Ok(Level {
         mode: meta.mode & 0o7777,
+        owner: repo.mode().has_real_owners().then(|| Box::new(meta)),
         files,
         dirs: tree.dirs,
     })
@@ -156,11 +182,15 @@ fn place(repo: &Repo, id: &ObjectId) -> Result<Placement> {
     let meta = repo.file_meta(id)?;
     // The id of an empty file is that of its metadata: no need to ask for its size.
     let is_empty = repo.mode().hash().id_of(&file_header(&meta, "")) == *id;
+    let real = repo.mode().has_real_owners();
     // Stock ostree's, for files that are not links: 0200 becomes 0600, 04777 becomes 0777.
-    let mode = (meta.mode & 0o777) | 0o400;
+    let mode = match real {
+        true => meta.mode & 0o7777,
+        false => (meta.mode & 0o777) | 0o400,
+    };
     Ok(match meta.mode & S_IFMT {
         S_IFREG if is_empty => Placement::Empty { mode },
-        S_IFREG if meta.mode & 0o400 == 0 => Placement::Unreadable { mode },
+        S_IFREG if meta.mode & 0o400 == 0 && !real => Placement::Unreadable { mode },
         S_IFREG => Placement::Link,
         S_IFLNK => match repo.open_file(id)?.kind {
             ContentKind::Symlink { target } => Placement::Symlink {

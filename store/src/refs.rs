@@ -15,6 +15,8 @@ use crate::repo::Repo;
 
 /// The deepest nesting of ref directories.
 const REF_DEPTH_MAX: usize = 32;
+/// The most aliases on the way to a ref.
+const ALIASES_MAX: usize = 8;
 
 /// Whether a change of a ref must survive a power cut from the moment it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +36,15 @@ impl Repo {
     pub fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>> {
         let heads = self.heads()?;
         let mut path = PathBuf::from(name.as_str());
-        // An alias leads to a ref beside it, and to nothing else.
-        if heads
-            .stat(&path)?
-            .is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
-        {
-            match self.alias_target(name)? {
-                Some(target) => path = PathBuf::from(target.as_str()),
-                None => return Ok(None),
+        // An alias leads to a local ref or to another alias, and to nothing else.
+        let mut alias = Some(name.clone());
+        for _ in 0..ALIASES_MAX {
+            alias = match alias {
+                Some(name) => self.alias_target(&name)?,
+                None => break,
+            };
+            if let Some(target) = &alias {
+                path = PathBuf::from(target.as_str());
             }
         }
         match heads.stat(&path)? {
@@ -129,12 +132,22 @@ impl Repo {
         id: Option<&ObjectId>,
         durability: Durability,
     ) -> Result<()> {
+        self.write_ref_at(&format!("heads/{name}"), id, durability)
+    }
+
+    /// The same for a ref by its path below `refs`, such as `remotes/REMOTE/NAME`.
+    pub(crate) fn write_ref_at(
+        &self,
+        path: &str,
+        id: Option<&ObjectId>,
+        durability: Durability,
+    ) -> Result<()> {
         self.check_writable()?;
         let sync = self.fsync() && durability == Durability::Lasting;
         let Some(id) = id else {
-            return self.remove_ref(name, sync);
+            return self.remove_ref(path, sync);
         };
-        let (dir, leaf) = self.ref_dir(name, sync)?;
+        let (dir, leaf) = self.ref_dir(path, sync)?;
         let tmp = self.dir.ensure_dir("tmp", 0o777)?;
         let temp = temp_name();
         tmp.remove_file(&temp)?;
@@ -150,27 +163,38 @@ impl Repo {
         if sync { dir.sync() } else { Ok(()) }
     }
 
-    /// Makes `alias` lead to `target`, both in the same directory of refs. A ref that has the name keeps it.
+    /// Makes `alias` lead to `target`. A ref that has the name keeps it.
     pub(crate) fn write_alias(&self, alias: &RefName, target: &RefName) -> Result<()> {
-        let (dir, leaf) = self.ref_dir(alias, self.fsync())?;
+        let path = format!("heads/{alias}");
+        let (dir, leaf) = self.ref_dir(&path, self.fsync())?;
         if dir
             .stat(leaf)?
             .is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Symlink)
         {
             return Ok(());
         }
+        let parent = |name: &str| name.rsplit_once('/').map(|(parent, _)| parent.to_owned());
+        let target = if parent(alias.as_str()) == parent(target.as_str()) {
+            target
+                .as_str()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        } else {
+            "../".repeat(alias.as_str().matches('/').count()) + target.as_str()
+        };
         let tmp = self.dir.ensure_dir("tmp", 0o777)?;
         let temp = temp_name();
-        let target = target.as_str().rsplit('/').next().unwrap_or_default();
         tmp.remove_file(&temp)?;
         tmp.symlink(target, &temp)?;
         discard_unless(tmp.rename(&temp, &dir, leaf), &tmp, &temp)?;
         if self.fsync() { dir.sync() } else { Ok(()) }
     }
 
-    fn remove_ref(&self, name: &RefName, sync: bool) -> Result<()> {
-        let (parent, leaf) = place(name);
-        let Some(dir) = self.dir.try_dir(&parent)? else {
+    fn remove_ref(&self, path: &str, sync: bool) -> Result<()> {
+        let (parent, leaf) = path.rsplit_once('/').unwrap_or_default();
+        let Some(dir) = self.dir.try_dir(Path::new("refs").join(parent))? else {
             return Ok(());
         };
         dir.remove_file(leaf)?;
@@ -200,9 +224,9 @@ impl Repo {
     }
 
     /// The directory of a ref, made when it is missing, and the last component.
-    fn ref_dir<'n>(&self, name: &'n RefName, sync: bool) -> Result<(Dir, &'n str)> {
-        let mut dir = self.heads()?;
-        let mut parts = name.as_str().split('/').peekable();
+    fn ref_dir<'n>(&self, path: &'n str, sync: bool) -> Result<(Dir, &'n str)> {
+        let mut dir = self.dir.dir("refs")?;
+        let mut parts = path.split('/').peekable();
         loop {
             let part = parts.next().unwrap_or_default();
             if parts.peek().is_none() {

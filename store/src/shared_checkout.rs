@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::checkout::{CheckoutMode, CheckoutOptions, checkout};
+use crate::checkout::{CheckoutOptions, checkout};
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -35,9 +35,7 @@ pub fn shared_checkout(repo: &Repo, image: &Image, checkouts: &Path) -> Result<P
     }
     let dir = Dir::open(checkouts)?;
     let unfinished = format!("{UNFINISHED}{}", random_suffix()?);
-    let options = CheckoutOptions {
-        mode: CheckoutMode::Link,
-    };
+    let options = CheckoutOptions::default();
     let report = checkout(repo, image.root, &checkouts.join(&unfinished), &options)?;
     // Links need no sync: they are in the journal before the rename. The bytes of copies are not.
     if repo.fsync() && report.has_copied_bytes() {

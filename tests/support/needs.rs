@@ -33,6 +33,8 @@ pub enum Need {
     LinkLimit,
     /// Loop devices to mount file systems from.
     Loop,
+    /// A file system with reflinks can be made.
+    Xfs,
     Ostree,
     Skopeo,
     Umoci,
@@ -72,6 +74,7 @@ impl Need {
                 "no newuidmap, or no ranges of ids for the test user",
             ),
             Self::Loop => loop_devices(),
+            Self::Xfs => program("mkfs.xfs"),
             Self::Ostree => program("ostree"),
             Self::Skopeo => program("skopeo"),
             Self::Umoci => program("umoci"),

@@ -2,10 +2,45 @@
 
 use std::fmt::Write as _;
 
-use store::{Value, Xattrs};
+use store::{Commit, ObjectId, Value, Xattrs};
+
+/// How integers of metadata are read. The format leaves it open: stock ostree takes them for big-endian unless told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Integers {
+    /// Big-endian.
+    Swapped,
+    /// This machine's.
+    Native,
+}
+
+/// A whole commit, as `ostree show --raw` prints it.
+pub(crate) fn commit(commit: &Commit, integers: Integers) -> String {
+    let metadata: Vec<String> = commit
+        .metadata
+        .iter()
+        .map(|(key, it)| format!("{}: <{}>", string(key), value(it, integers)))
+        .collect();
+    let metadata = match metadata.is_empty() {
+        true => "@a{sv} {}".to_owned(),
+        false => format!("{{{}}}", metadata.join(", ")),
+    };
+    let time = match integers {
+        Integers::Swapped => commit.timestamp,
+        Integers::Native => commit.timestamp.swap_bytes(),
+    };
+    let id = |id: &ObjectId| byte_string(id.as_bytes(), true);
+    format!(
+        "({metadata}, {}, @a(say) [], {}, {}, uint64 {time}, {}, {})",
+        commit.parent.as_ref().map_or("@ay []".to_owned(), id),
+        string(&commit.subject),
+        string(&commit.body),
+        id(&commit.root.contents),
+        id(&commit.root.meta),
+    )
+}
 
 /// A metadata value.
-pub(crate) fn value(value: &Value) -> String {
+pub(crate) fn value(value: &Value, integers: Integers) -> String {
     match value {
         Value::Str(text) => string(text),
         Value::StrList(list) if list.is_empty() => "@as []".to_owned(),
@@ -16,6 +51,9 @@ pub(crate) fn value(value: &Value) -> String {
                 .collect::<Vec<_>>()
                 .join(", ")
         ),
+        Value::U64(number) if integers == Integers::Swapped => {
+            format!("uint64 {}", number.swap_bytes())
+        }
         Value::U64(number) => format!("uint64 {number}"),
         Value::Bool(flag) => flag.to_string(),
         Value::Bytes(bytes) => byte_string(bytes, true),
@@ -121,10 +159,11 @@ mod tests {
 
     #[test]
     fn strings_are_quoted_once() {
-        assert_eq!(value(&Value::Str("it's".into())), "\"it's\"");
-        assert_eq!(value(&Value::Str("a\"b\n".into())), "'a\"b\\n'");
+        let value = |it| value(&it, Integers::Native);
+        assert_eq!(value(Value::Str("it's".into())), "\"it's\"");
+        assert_eq!(value(Value::Str("a\"b\n".into())), "'a\"b\\n'");
         assert_eq!(
-            value(&Value::StrList(vec!["a".into(), "b".into()])),
+            value(Value::StrList(vec!["a".into(), "b".into()])),
             "['a', 'b']"
         );
     }

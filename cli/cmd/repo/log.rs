@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use store::{Commit, ObjectId, Repo};
 
+use crate::cmd::repo::gvariant_text::{self, Integers};
 use crate::context::Context;
 use crate::report::{Failure, out, printable, raw_out};
 
@@ -15,6 +16,9 @@ pub(crate) struct LogArgs {
     /// A ref or a commit id
     #[arg(value_name = "REV")]
     revision: String,
+    /// Print the commits as they are stored, in GVariant's text format
+    #[arg(long)]
+    raw: bool,
 }
 
 /// Shows the history of a revision.
@@ -25,7 +29,14 @@ pub(crate) fn log(args: LogArgs, context: &Context) -> Result<ExitCode, Failure>
     while let Some(id) = next {
         match repo.read_commit(&id) {
             Ok(commit) => {
-                raw_out(describe(&id, &commit).as_bytes())?;
+                if args.raw {
+                    out!(
+                        "commit {id}\n{}",
+                        gvariant_text::commit(&commit, Integers::Swapped)
+                    )?;
+                } else {
+                    raw_out(describe(&id, &commit).as_bytes())?;
+                }
                 next = commit.parent;
             }
             Err(store::Error::NotFound { .. }) if id != first => {

@@ -138,7 +138,7 @@ pub(crate) fn perform(
     match work {
         Work::Pull => {
             let _lock = lock()?;
-            tars::try_image(&repo, "one", &layers(), finished)?;
+            tars::try_image_named(&repo, "one", &layers(), finished)?;
         }
         Work::Commit => {
             let _lock = lock()?;

@@ -83,11 +83,17 @@ pub(crate) fn image_named(
     tars: &[Vec<u8>],
     finished: &dyn Fn(&str),
 ) -> Image {
-    try_image(repo, name, tars, finished).expect("image")
+    try_image_named(repo, name, tars, finished).expect("image")
+}
+
+/// An image of layers that may be refused.
+#[allow(dead_code)]
+pub(crate) fn try_image(repo: &Repo, tars: &[Vec<u8>]) -> Result<Image, Error> {
+    try_image_named(repo, "test", tars, &|_| {})
 }
 
 /// The same for where it may fail.
-pub(crate) fn try_image(
+pub(crate) fn try_image_named(
     repo: &Repo,
     name: &str,
     tars: &[Vec<u8>],
