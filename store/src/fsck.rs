@@ -4,30 +4,23 @@
 //! duplicates, and looks at the permissions of the files themselves, which a stray chmod in a checkout changes. A
 //! missing parent only cuts the history, as stock's `prune --depth` does on purpose.
 //!
-//! Two passes: each directory of `objects/` on whichever thread is free, then one walk from the refs, which also finds
-//! where in an image a bad object stands. The caller holds the lock, at least shared.
+//! Three passes: each directory of `objects/` on whichever thread is free; one walk from the refs, which also finds where
+//! in an image a bad object stands; and the images, whose refs must lead to what they name. The caller holds the lock, at
+//! least shared.
 
-use std::io::Read as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::commit::Commit;
-use crate::content::ContentKind;
+use crate::check_object::{BUFFER_BYTES, check_object};
 use crate::error::{Error, Result};
+use crate::fsck_images::check_images;
 use crate::fsck_refs::find_places;
 use crate::id::ObjectId;
 use crate::loose::{shelf, shelves};
-use crate::object::{DirTree, Meta, ObjectKind, file_header};
+use crate::object::ObjectKind;
 use crate::repo::Repo;
 use crate::secondary;
-use crate::txn::physical_mode;
-
-/// How much of a file is read at once, in bytes.
-pub(crate) const BUFFER_BYTES: usize = 128 << 10;
-/// The mode of every object that is no regular file.
-const METADATA_MODE: u32 = 0o644;
-
 /// How to check.
 #[derive(Clone, Copy)]
 pub struct FsckOptions<'a> {
@@ -61,6 +54,10 @@ pub struct FsckReport {
     pub bytes: u64,
     /// Commits among them.
     pub commits: u64,
+    /// Histories that end in a parent which is not here, as stock's `prune --depth` leaves them.
+    pub cut: u64,
+    /// Objects with problems that no ref leads to: nobody misses them.
+    pub unreferenced: Vec<(ObjectKind, ObjectId)>,
     /// What is wrong, in no order.
     pub problems: Vec<Problem>,
 }
@@ -113,7 +110,10 @@ pub fn fsck(repo: &Repo, options: &FsckOptions<'_>) -> Result<FsckReport> {
             });
         }
     }
-    find_places(repo, &present, &mut report.problems)?;
+    let places = find_places(repo, &present, &mut report.problems)?;
+    report.cut = places.cut;
+    report.unreferenced = places.unreferenced;
+    check_images(repo, &mut report.problems)?;
     Ok(report)
 }
 
@@ -147,90 +147,11 @@ fn check_shelf(repo: &Repo, name: &str, buffer: &mut [u8]) -> Result<Checked> {
     Ok(checked)
 }
 
-/// Whether an object is there and what its name says.
-pub fn is_whole(repo: &Repo, kind: ObjectKind, id: &ObjectId) -> bool {
-    check_object(repo, kind, id, &mut vec![0; BUFFER_BYTES]).is_ok()
-}
-
-/// Reads and hashes one object; gives its bytes.
-pub(crate) fn check_object(
-    repo: &Repo,
-    kind: ObjectKind,
-    id: &ObjectId,
-    buffer: &mut [u8],
-) -> Result<u64> {
-    let what = || format!("{} {id}", kind.as_str());
-    let (found, size, mode) = match kind {
-        ObjectKind::File => check_file(repo, id, buffer)?,
-        _ => {
-            let bytes = repo.read_metadata(kind, id)?;
-            let found = repo.mode().hash().id_of(&bytes);
-            // Bytes that are somebody else's need not be a good object of this kind.
-            if found == *id {
-                match kind {
-                    ObjectKind::Commit => drop(Commit::decode(&bytes, &what())?),
-                    ObjectKind::DirMeta => drop(Meta::decode_dir(&bytes, &what())?),
-                    ObjectKind::DirTree | ObjectKind::File => {
-                        drop(DirTree::decode(&bytes, &what())?)
-                    }
-                }
-            }
-            (found, bytes.len() as u64, METADATA_MODE)
-        }
-    };
-    if found != *id {
-        return Err(Error::Corrupt {
-            what: what(),
-            expected: id.hex(),
-            found: found.hex(),
-        });
-    }
-    let stat = repo.objects.stat(repo.loose(kind, id))?;
-    match stat.map(|stat| stat.st_mode & 0o7777) {
-        Some(found) if found != mode => Err(Error::Corrupt {
-            what: format!("the mode of {}", what()),
-            expected: format!("{mode:04o}"),
-            found: format!("{found:04o}"),
-        }),
-        _ => Ok(size),
-    }
-}
-
-/// The id that a file object's bytes and metadata make, its size, and the mode its file must have.
-fn check_file(repo: &Repo, id: &ObjectId, buffer: &mut [u8]) -> Result<(ObjectId, u64, u32)> {
-    let content = repo.open_file(id)?;
-    match content.kind {
-        ContentKind::Symlink { target } => {
-            let found = repo
-                .mode()
-                .hash()
-                .id_of(&file_header(&content.meta, &target));
-            Ok((found, target.len() as u64, METADATA_MODE))
-        }
-        ContentKind::Regular { mut file, .. } => {
-            let mut hash = repo.mode().hash().hasher();
-            hash.update(&file_header(&content.meta, ""));
-            let mut size = 0;
-            loop {
-                let path = || repo.objects.path().join(repo.loose(ObjectKind::File, id));
-                let read = file
-                    .read(buffer)
-                    .map_err(|error| Error::io("read", path())(error))?;
-                if read == 0 {
-                    break;
-                }
-                hash.update(&buffer[..read]);
-                size += read as u64;
-            }
-            Ok((hash.finish(), size, physical_mode(content.meta.mode)))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Mode;
+    use crate::object::DirTree;
 
     #[test]
     fn a_dirtree_that_stock_fsck_lets_pass_is_a_problem() {

@@ -19,6 +19,7 @@ struct Walk<'a> {
     known: HashMap<Key, usize>,
     problems: &'a mut Vec<Problem>,
     seen: HashSet<Key>,
+    cut: u64,
 }
 
 /// Finds what is missing, and gives each known problem the first place that leads to it.
@@ -26,7 +27,7 @@ pub(crate) fn find_places(
     repo: &Repo,
     present: &HashSet<Key>,
     problems: &mut Vec<Problem>,
-) -> Result<()> {
+) -> Result<Places> {
     let known = problems
         .iter()
         .enumerate()
@@ -38,19 +39,46 @@ pub(crate) fn find_places(
         known,
         problems,
         seen: HashSet::new(),
+        cut: 0,
     };
-    match roots(repo) {
-        Ok(roots) => roots.iter().try_for_each(|root| walk.commits(root)),
+    let complete = match roots(repo) {
+        Ok(roots) => {
+            roots.iter().try_for_each(|root| walk.commits(root))?;
+            true
+        }
         Err(error @ Error::Malformed { .. }) => {
             walk.problems.push(Problem {
                 object: None,
                 place: None,
                 error,
             });
-            Ok(())
+            false
         }
-        Err(error) => Err(error),
-    }
+        Err(error) => return Err(error),
+    };
+    let (seen, cut) = (walk.seen, walk.cut);
+    // Behind a ref or object that cannot be read there may be anything, so nothing is known to be nobody's.
+    let is_open = |key: &Key| key.0 == ObjectKind::File || key.0 == ObjectKind::DirMeta;
+    let broken = problems.iter().filter_map(|problem| problem.object);
+    let all_read = complete
+        && broken
+            .clone()
+            .all(|key| is_open(&key) || !seen.contains(&key));
+    let unreferenced = match all_read {
+        true => broken
+            .filter(|key| present.contains(key) && !seen.contains(key))
+            .collect(),
+        false => Vec::new(),
+    };
+    Ok(Places { cut, unreferenced })
+}
+
+/// What the walk found besides.
+pub(crate) struct Places {
+    /// Histories that end in a parent which is not there.
+    pub(crate) cut: u64,
+    /// Broken objects that nothing leads to.
+    pub(crate) unreferenced: Vec<Key>,
 }
 
 impl Walk<'_> {
@@ -60,6 +88,8 @@ impl Walk<'_> {
         while let Some(id) = next.take() {
             let is_parent = id != root.commit;
             if is_parent && !self.present.contains(&(ObjectKind::Commit, id)) {
+                // 32 zero bytes are skopeo's way to say that there is none.
+                self.cut += u64::from(id.as_bytes() != &[0; 32]);
                 break;
             }
             if !self.enter(ObjectKind::Commit, id, || place.to_owned()) {

@@ -36,6 +36,7 @@
 //! The crate takes paths and times, reads no environment and prints nothing.
 
 mod change;
+mod check_object;
 mod checkout;
 mod checkout_file;
 mod checkout_report;
@@ -62,6 +63,7 @@ pub mod fault;
 mod fetch_lock;
 mod follow;
 mod fsck;
+mod fsck_images;
 mod fsck_refs;
 mod gc;
 mod gvariant;
@@ -81,6 +83,7 @@ mod list;
 mod lock;
 mod loose;
 mod mend;
+mod mend_local;
 mod merge;
 mod mode;
 mod name;
@@ -117,6 +120,7 @@ mod used;
 mod verify;
 mod verify_walk;
 
+pub use check_object::is_whole;
 pub use checkout::{CheckoutMode, CheckoutOptions, checkout, checkout_file};
 pub use checkout_report::CheckoutReport;
 pub use checkout_union::Overwrite;
@@ -132,7 +136,7 @@ pub use diff::{Change, ChangeKind, DiffSide, diff};
 pub use error::{Error, Result};
 pub use fetch_lock::FetchLock;
 pub use follow::follow;
-pub use fsck::{FsckOptions, FsckReport, Problem, fsck, is_whole};
+pub use fsck::{FsckOptions, FsckReport, Problem, fsck};
 pub use gc::{GcOptions, GcReport, gc};
 pub use hash::HashKind;
 pub use id::{DiffId, Digest, ObjectId};
@@ -146,6 +150,7 @@ pub use layer_times::layer_times;
 pub use list::{ListDepth, Listed, ListedKind, list};
 pub use lock::{Lock, LockKind, LockWait};
 pub use mend::Broken;
+pub use mend_local::{MendedLocally, mend_locally};
 pub use mode::Mode;
 pub use name::{ImageName, RefName};
 pub use object::{

@@ -10,19 +10,27 @@ use crate::object::Xattrs;
 
 /// The most that the kernel gives of names, or of one value, in bytes (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const XATTR_BYTES_MAX: usize = 64 << 10;
+/// Room for the names of nearly every file, in bytes.
+const NAMES_BYTES_USUAL: usize = 1024;
 
 /// All xattrs that the caller may see, links not followed.
 pub(crate) fn xattrs_of(path: &Path) -> Result<Xattrs> {
     let fail = || Error::io("read the xattrs of", path);
-    // Most files have none, and asking for the size alone costs no buffer.
-    match rustix::fs::llistxattr(path, &mut [0u8; 0]) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Xattrs::default()),
-        other => other.map_err(fail())?,
+    // Most files have few names or none.
+    let mut few = [0u8; NAMES_BYTES_USUAL];
+    let mut many = Vec::new();
+    let names = match rustix::fs::llistxattr(path, &mut few) {
+        Ok(size) => &few[..size],
+        Err(Errno::OPNOTSUPP) => return Ok(Xattrs::default()),
+        Err(Errno::RANGE) => {
+            many.resize(XATTR_BYTES_MAX, 0);
+            let size = rustix::fs::llistxattr(path, &mut many).map_err(fail())?;
+            &many[..size]
+        }
+        Err(error) => return Err(fail()(error)),
     };
-    let mut names = vec![0; XATTR_BYTES_MAX];
-    let size = rustix::fs::llistxattr(path, &mut names).map_err(fail())?;
     let mut pairs = Vec::new();
-    for name in names[..size]
+    for name in names
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
     {

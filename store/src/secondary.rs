@@ -230,6 +230,41 @@ pub(crate) fn check(repo: &Repo, secondary: &Secondary) -> Result<()> {
     Ok(())
 }
 
+/// Gives those that are not what their object is its bytes back, into the same file, so that checkouts are mended with it;
+/// how many. The objects are whole.
+pub(crate) fn mend(repo: &Repo) -> Result<u64> {
+    let Some(place) = repo.dir.try_dir(PLACE)? else {
+        return Ok(0);
+    };
+    let mut mended = 0;
+    for secondary in list(repo)? {
+        let path = repo.loose(ObjectKind::File, &secondary.id);
+        let Some(object) = repo.objects.try_file(&path)? else {
+            continue;
+        };
+        if check(repo, &secondary).is_ok() {
+            continue;
+        }
+        let name = secondary.name();
+        // Its owner may lack the permission to write to it.
+        place.set_mode_of(&name, 0o600)?;
+        let file = place.open_to_change(&name)?;
+        place.truncate(&file, &name, 0)?;
+        fill(
+            &place,
+            &name,
+            &repo.objects.path().join(&path),
+            &object,
+            &file,
+        )?;
+        if repo.fsync() {
+            place.sync_file(&file, &name)?;
+        }
+        mended += 1;
+    }
+    Ok(mended)
+}
+
 /// Removes those whose object is gone, those that no checkout holds, and unfinished ones. The caller holds the exclusive
 /// lock, so nobody is making one.
 pub(crate) fn sweep(repo: &Repo) -> Result<()> {

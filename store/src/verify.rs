@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use crate::check_object::{BUFFER_BYTES, check_object};
 use crate::content::ContentKind;
 use crate::error::{Error, Result};
-use crate::fsck::{BUFFER_BYTES, Problem, check_object};
+use crate::fsck::Problem;
 use crate::id::{DiffId, Digest, ObjectId};
 use crate::image::load_config;
 use crate::mend::Broken;

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use store::{FsckOptions, FsckReport, Problem};
+use store::{FsckOptions, FsckReport, LockWait, MendedLocally, Problem, Repo};
 
 use crate::context::Context;
-use crate::report::{self, Failure, chain, human_size, out};
+use crate::report::{self, Failure, chain, human_size, note, out};
 
 /// Check every object and ref; exit code 1 when something is wrong
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,9 @@ pub(crate) struct FsckArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Mend what can be mended with what is here: permissions, and broken objects that nothing needs
+    #[arg(long)]
+    repair: bool,
     /// Print only problems
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
@@ -33,24 +36,23 @@ struct Report {
     objects: u64,
     commits: u64,
     bytes: u64,
+    cut_histories: u64,
     problems: Vec<Shown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<MendedLocally>,
 }
 
 /// Checks the repository.
 pub(crate) fn fsck(args: FsckArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
-    let _lock = context.lock_for_reading(&repo)?;
-    let found = store::fsck(
-        &repo,
-        &FsckOptions {
-            progress: &|_, _| {},
-        },
-    )?;
+    let (found, repaired) = check(&repo, &args, context)?;
     let FsckReport {
         objects,
         commits,
         bytes,
+        cut,
         problems,
+        ..
     } = found;
     let problems: Vec<Shown> = problems.iter().map(show).collect();
     let code = if problems.is_empty() {
@@ -63,7 +65,9 @@ pub(crate) fn fsck(args: FsckArgs, context: &Context) -> Result<ExitCode, Failur
             objects,
             commits,
             bytes,
+            cut_histories: cut,
             problems,
+            repaired,
         })?;
         return Ok(code);
     }
@@ -72,6 +76,19 @@ pub(crate) fn fsck(args: FsckArgs, context: &Context) -> Result<ExitCode, Failur
             Some(place) => out!("{problem} (in {})", report::printable(place))?,
             None => out!("{problem}")?,
         }
+    }
+    if let Some(MendedLocally {
+        modes,
+        removed,
+        secondaries,
+    }) = repaired
+    {
+        out!(
+            "repaired: {modes} permissions, {secondaries} secondary inodes; removed {removed} broken objects that nothing needs"
+        )?;
+    }
+    if code == ExitCode::FAILURE {
+        note!("hint: `berth verify --repair NAME` fetches what is broken of an image");
     }
     if !args.quiet {
         let verdict = match problems.len() {
@@ -85,6 +102,32 @@ pub(crate) fn fsck(args: FsckArgs, context: &Context) -> Result<ExitCode, Failur
         )?;
     }
     Ok(code)
+}
+
+/// What is wrong, after a repair if one was asked for.
+fn check(
+    repo: &Repo,
+    args: &FsckArgs,
+    context: &Context,
+) -> Result<(FsckReport, Option<MendedLocally>), Failure> {
+    let options = FsckOptions {
+        progress: &|_, _| {},
+    };
+    let found = {
+        let _lock = context.lock_for_reading(repo)?;
+        store::fsck(repo, &options)?
+    };
+    if !args.repair || found.problems.is_empty() {
+        return Ok((found, None));
+    }
+    let waiting = |holder: &str| note!("waiting for the repository: {holder} holds it");
+    let wait = LockWait {
+        timeout: Some(context.lock_timeout),
+        waiting: &waiting,
+    };
+    let mended = store::mend_locally(repo, &found, &wait)?;
+    let _lock = context.lock_for_reading(repo)?;
+    Ok((store::fsck(repo, &options)?, Some(mended)))
 }
 
 fn show(problem: &Problem) -> Shown {
