@@ -29,6 +29,7 @@ images: deps ## the test images, made of Debian packages and kept
 
 test: user images ## every test
 	BERTH_IMAGES_DIR=$$(tests/images/build --print-dir) $(CARGO) test --workspace --locked
+	$(CARGO) test --locked --package berth-store --features fault --test crash -- --nocapture
 
 demo: user images all ## pull, deduplicate and run real images, before your eyes
 	$(Q)tests/demo target/berth
@@ -45,6 +46,7 @@ fuzz: ## every fuzz target for SECONDS (default 60); needs a nightly toolchain
 lint: toolchain ## format, clippy and documentation, as CI has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --package berth-store --features fault --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
 
 fmt:

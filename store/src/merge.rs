@@ -7,8 +7,8 @@
 //! symbolic link there (`lib` over `lib -> usr/lib`), the link is followed, as it would be on disk. An entry that OSTree
 //! cannot hold (a device) still hides what has its name below.
 //!
-//! The rules are the [image-spec's](https://github.com/opencontainers/image-spec/blob/main/layer.md); docker's overlay
-//! driver and podman show the same trees.
+//! The rules are the [image-spec's](https://github.com/opencontainers/image-spec/blob/main/layer.md). Where podman and
+//! umoci read them differently, `tests/merge/cases.rs` says whom this follows.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

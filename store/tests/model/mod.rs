@@ -343,8 +343,10 @@ pub(crate) fn merged(layers: &[Vec<Step>]) -> Result<Tree, Wrong> {
 
 /// What the store made of them.
 pub(crate) fn stored(repo: &Repo, layers: &[Vec<Step>]) -> Result<Image, Error> {
-    let tars: Vec<_> = layers.iter().map(|steps| tar_of(steps)).collect();
-    tars::try_image_named(repo, "test", &tars, &|_| {})
+    tars::try_image(
+        repo,
+        &layers.iter().map(|steps| tar_of(steps)).collect::<Vec<_>>(),
+    )
 }
 
 /// Reads a tree of the store.
