@@ -4,6 +4,11 @@
 //! [`kill`] ends the process before each call that changes a name or syncs, [`power`] keeps account of what is on disk
 //! and looks at what would be left, [`full`] makes calls fail. Run with `--features fault`.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "how much was done is part of the result"
+)]
+
 #[path = "../tars/mod.rs"]
 mod tars;
 

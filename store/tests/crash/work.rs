@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use store::fault::Step;
 use store::{
-    CheckoutMode, CheckoutOptions, CommitOptions, FsckOptions, GcOptions, Image, LockKind,
-    LockWait, Mode, Owner, RefName, Repo, UntagOptions, checkout, commit_dir, fsck, gc,
-    named_image, shared_checkout, untag,
+    Broken, CheckoutMode, CheckoutOptions, CommitOptions, DiffId, FsckOptions, GcOptions, Image,
+    ImageName, LockKind, LockWait, Mode, Owner, RefName, Repo, UntagOptions, VerifyOptions,
+    checkout, commit_dir, fsck, gc, is_whole, known_layer, mend_image, named_image,
+    shared_checkout, untag, verify,
 };
 
 use crate::tars::Item::{self, Dir, File, Hard, Link};
@@ -21,14 +22,16 @@ pub(crate) enum Work {
     Checkout,
     Untag,
     Gc,
+    Repair,
 }
 
-pub(crate) const ALL: [Work; 5] = [
+pub(crate) const ALL: [Work; 6] = [
     Work::Pull,
     Work::Commit,
     Work::Checkout,
     Work::Untag,
     Work::Gc,
+    Work::Repair,
 ];
 
 impl Work {
@@ -39,6 +42,7 @@ impl Work {
             Self::Checkout => "checkout",
             Self::Untag => "rmi",
             Self::Gc => "gc",
+            Self::Repair => "repair",
         }
     }
 
@@ -58,7 +62,13 @@ impl Work {
             Self::Checkout => &[Step::Link, Step::Symlink, Step::MakeDir, Step::Rename],
             Self::Untag => &[Step::Remove, Step::SyncDir, Step::RemoveDir],
             Self::Gc => &[Step::Remove, Step::SyncDir, Step::RemoveDir],
+            Self::Repair => &[Step::Sync, Step::SyncDir, Step::Rename, Step::Remove],
         }
+    }
+
+    /// Whether the repository is whole before; a repair that is cut short leaves it as broken as it was, or less.
+    pub(crate) fn starts_whole(self) -> bool {
+        self != Self::Repair
     }
 }
 
@@ -114,6 +124,7 @@ pub(crate) fn prepare(work: Work, place: &Path) {
         Work::Pull => drop(two(&repo)),
         Work::Commit => {}
         Work::Checkout => drop(one(&repo)),
+        Work::Repair => damage(&repo, &one(&repo), place),
         Work::Untag | Work::Gc => {
             two(&repo);
             let image = one(&repo);
@@ -165,6 +176,7 @@ pub(crate) fn perform(
             }
             let options = CheckoutOptions {
                 mode: CheckoutMode::Link,
+                ..CheckoutOptions::default()
             };
             checkout(&repo, image.root, &plain, &options)?;
             shared_checkout(&repo, &image, &place.join("checkouts"))?;
@@ -177,7 +189,64 @@ pub(crate) fn perform(
             }
         }
         Work::Gc => collect(place)?,
+        Work::Repair => {
+            let _lock = lock()?;
+            repair(&repo)?;
+        }
     }
+    Ok(())
+}
+
+/// Breaks an image in each of the ways that a repair knows: other bytes in a file with a hard link, a file and a
+/// directory that are gone, and another directory's bytes.
+fn damage(repo: &Repo, image: &Image, place: &Path) {
+    shared_checkout(repo, image, &place.join("checkouts")).expect("checkout");
+    let object = |kind: &str, id: &store::ObjectId| {
+        let hex = id.hex();
+        let (dir, rest) = hex.split_at(2);
+        place
+            .join("repo/objects")
+            .join(dir)
+            .join(format!("{rest}.{kind}"))
+    };
+    let tree = |id: &store::TreeId| repo.read_dirtree(&id.contents).expect("dirtree");
+    let root = tree(&image.root);
+    let etc = tree(&root.dir("etc").expect("etc"));
+    let opt = root.dir("opt").expect("opt");
+    let files = tree(&opt).files;
+    std::fs::write(object("file", &etc.file("conf").expect("conf")), "other").expect("write");
+    std::fs::remove_file(object("file", &files[3].1)).expect("remove");
+    std::fs::remove_file(object("dirtree", &opt.contents)).expect("remove");
+    std::fs::write(object("dirtree", &image.root.contents), [0, 1, 2]).expect("write");
+}
+
+/// What `verify --repair` does, with layers from memory.
+fn repair(repo: &Repo) -> Result<(), store::Error> {
+    let name = ImageName::new("one")?;
+    let options = VerifyOptions {
+        progress: &|_, _| {},
+    };
+    let found = verify(repo, &name, &options)?;
+    if found.problems.is_empty() {
+        return Ok(());
+    }
+    let mut stored = Vec::new();
+    for tar in &layers() {
+        let diff_id = DiffId::of(tar);
+        let is_broken = found.broken_layers.contains(&diff_id);
+        stored.push(match known_layer(repo, &diff_id)? {
+            Some(layer) if !is_broken => layer,
+            _ => tars::mend(repo, tar, &found.broken)?.layer,
+        });
+    }
+    let image = image(repo, "one").expect("its documents are whole");
+    let still: Broken = found
+        .broken
+        .iter()
+        .filter(|(kind, id)| !is_whole(repo, *kind, id))
+        .copied()
+        .collect();
+    mend_image(repo, &name, &image.manifest, &image.config, &stored, &still)?;
     Ok(())
 }
 

@@ -69,6 +69,20 @@ pub(crate) fn import(repo: &Repo, tar: &[u8]) -> Result<store::ImportedLayer, Er
     import_layer(repo, &mut &*tar, &origin, &LayerLimits::default())
 }
 
+/// Imports it again, over what is broken of it.
+#[allow(dead_code)]
+pub(crate) fn mend(
+    repo: &Repo,
+    tar: &[u8],
+    broken: &store::Broken,
+) -> Result<store::ImportedLayer, Error> {
+    let origin = LayerOrigin {
+        diff_id: Some(DiffId::of(tar)),
+        blob: Some((Digest::of(tar), tar.len() as u64)),
+    };
+    store::mend_layer(repo, &mut &*tar, &origin, &LayerLimits::default(), broken)
+}
+
 /// An image of layers given as tars.
 #[allow(dead_code)]
 pub(crate) fn image(repo: &Repo, tars: &[Vec<u8>]) -> Image {
