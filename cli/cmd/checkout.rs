@@ -18,6 +18,9 @@ pub(crate) struct CheckoutArgs {
     name: String,
     /// An empty directory, or one to make; with --union or --union-add any directory
     dir: PathBuf,
+    /// Give everything the time it had in the image; files that are stored with another one are copied
+    #[arg(long, conflicts_with_all = ["union", "union_add"])]
+    mtime: bool,
     #[command(flatten)]
     how: How,
 }
@@ -69,7 +72,14 @@ pub(crate) fn checkout(args: CheckoutArgs, context: &Context) -> Result<ExitCode
     let repo = context.open_repo_of(&args.name)?;
     let _lock = context.lock_for_reading(&repo)?;
     let image = store::find_image(&repo, &args.name)?;
-    let made = store::checkout(&repo, image.root, &args.dir, &args.how.options())?;
+    let mut made = store::checkout(&repo, image.root, &args.dir, &args.how.options())?;
+    if args.mtime {
+        let times = store::restore_times(&repo, &image, &args.dir)?;
+        if !args.how.copy && !args.how.reflink {
+            made.linked = made.linked.saturating_sub(times.copied);
+            made.copied += times.copied;
+        }
+    }
     report(&args.dir, &args.how, &made)
 }
 

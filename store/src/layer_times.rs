@@ -13,7 +13,7 @@ use crate::txn::Mtime;
 /// the last counts. Paths are relative, without `.`; entries whose path is not UTF-8 are left out.
 ///
 /// Hold the repository's lock.
-pub fn layer_times(
+pub(crate) fn layer_times(
     repo: &Repo,
     diff_id: &DiffId,
     visit: &mut dyn FnMut(&str, Mtime),

@@ -382,35 +382,6 @@ fn a_full_writer_names_the_layer() {
     );
 }
 
-#[test]
-fn times_are_read_without_payloads() {
-    let store = new_store();
-    let tar = [
-        pax(&[("mtime", b"12.5")]),
-        raw(b"./dir/", b'5', b"", b""),
-        raw(b"dir/file", b'0', b"", &[b'x'; 5000]),
-        raw(b"bad\xff", b'0', b"", b"bad"),
-        pax(&[("mtime", b"-3")]),
-        raw(b"dir/link", b'2', b"file", b""),
-        END.to_vec(),
-    ]
-    .concat();
-    let layer = import(&store.repo, &tar).expect("import").layer;
-    let mut times = Vec::new();
-    store::layer_times(&store.repo, &layer.diff_id, &mut |path, mtime| {
-        times.push((path.to_owned(), mtime.secs, mtime.nanos));
-    })
-    .expect("times");
-    assert_eq!(
-        times,
-        [
-            ("dir".to_owned(), 12, 500_000_000),
-            ("dir/file".to_owned(), 3, 0),
-            ("dir/link".to_owned(), -3, 0)
-        ]
-    );
-}
-
 /// Bytes that look like a tar, and sometimes are one.
 fn tar_like() -> impl Strategy<Value = Vec<u8>> {
     let name = prop_oneof![

@@ -17,6 +17,7 @@ pub(crate) enum Item<'i> {
 }
 
 /// A tar of these entries, all of user 70 and group 71.
+#[allow(dead_code)]
 pub(crate) fn tar_of(items: &[Item<'_>]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for item in items {
