@@ -56,7 +56,7 @@ impl Write for Limited {
         self.0 = self
             .0
             .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| std::io::Error::other("it goes on"))?;
+            .ok_or_else(|| std::io::Error::other("more than announced"))?;
         Ok(bytes.len())
     }
 
@@ -116,5 +116,5 @@ fn made_up(place: &Place, bytes: &[u8]) {
     txn.commit().expect("commit");
     // Its digest is that of other bytes, so it can only fail; but it must fail, and soon.
     let error = replay(&place.repo, &diff_id, &mut Limited(TAR_BYTES_MAX)).expect_err("made up");
-    assert!(!error.to_string().contains("it goes on"), "{error}");
+    assert!(!error.to_string().contains("more than announced"), "{error}");
 }
