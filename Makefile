@@ -34,10 +34,11 @@ test: user images ## every test
 demo: user images all ## pull, deduplicate and run real images, before your eyes
 	$(Q)tests/demo target/berth
 
-bench: user all ## beside podman, umoci, the ostree chain, runc, crun …; QUICK=1 for a first look
+bench: user all ## beside podman, umoci, the ostree chain, runc, crun …; QUICK=1 for a first look, ONLY=fsck,gc for some
 	$(Q)tests/images/build python >/dev/null
 	BERTH_IMAGES_DIR=$$(tests/images/build --print-dir) \
-	    BERTH_BENCH_QUICK=$(QUICK) BERTH_BENCH_ROUNDS=$(ROUNDS) BERTH_BIN=$(CURDIR)/target/berth \
+	    BERTH_BENCH_QUICK=$(QUICK) BERTH_BENCH_ROUNDS=$(ROUNDS) BERTH_BENCH_ONLY=$(ONLY) \
+	    BERTH_BIN=$(CURDIR)/target/berth \
 	    $(CARGO) bench --locked --profile dev --bench bench
 
 fuzz: ## every fuzz target for SECONDS (default 60); needs a nightly toolchain

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::contest::Entry;
 use crate::images::Image;
 use crate::place::Place;
@@ -18,6 +20,9 @@ const ROUNDS: usize = 5;
 const ROUNDS_QUICK: usize = 2;
 /// Rare enough to cost nothing: a look takes some 50 µs for each process.
 const SAMPLE: Duration = Duration::from_millis(5);
+
+/// This program's copy, where the user can run it.
+const ITSELF: &str = "stopwatch";
 
 /// A command's words.
 pub type Argv = Vec<OsString>;
@@ -54,7 +59,7 @@ impl Bench {
             std::env::var_os("BERTH_BIN").map_or(env!("CARGO_BIN_EXE_berth").into(), PathBuf::from);
         let berth = install(&built, &dir.join("berth"))?;
         let this = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
-        install(&this, &dir.join("stopwatch"))?;
+        install(&this, &dir.join(ITSELF))?;
         for name in ["home", "tmp"] {
             make(&user, &dir.join(name));
         }
@@ -108,6 +113,40 @@ impl Bench {
     pub fn time_short(&mut self, argv: Argv, sample: Option<Duration>) -> Result<Cost, String> {
         let order = self.order(argv, sample);
         self.stopwatch.time(&order)
+    }
+
+    /// What a berth command of the user's prints, which is JSON.
+    pub fn ask(&self, root: &Path, words: &[&str]) -> Result<Value, String> {
+        let out = self
+            .user
+            .command(&self.berth)
+            .arg("--root")
+            .arg(root)
+            .args(words)
+            .current_dir(&self.dir)
+            .output()
+            .map_err(|e| format!("berth: {e}"))?;
+        if !out.status.success() {
+            return Err(String::from_utf8_lossy(&out.stderr).trim().to_owned());
+        }
+        serde_json::from_slice(&out.stdout).map_err(|e| format!("berth {}: {e}", words.join(" ")))
+    }
+
+    /// A berth command's words.
+    pub fn berth(&self, root: &Path, words: &[&str]) -> Argv {
+        let mut argv = argv![&self.berth, "--root", root];
+        argv.extend(words.iter().map(OsString::from));
+        argv
+    }
+
+    /// The name of the image that stores are measured with.
+    pub fn large(&self) -> &'static str {
+        if self.quick { "redis" } else { "python" }
+    }
+
+    /// This program again, as the user.
+    pub fn itself(&self) -> PathBuf {
+        self.dir.join(ITSELF)
     }
 
     /// Has the user run a command that must succeed.
@@ -174,7 +213,7 @@ fn watch(user: &User, folder: &Path, enter: &[&str]) -> Command {
     let words: Argv = enter
         .iter()
         .map(OsString::from)
-        .chain([folder.join("stopwatch").into(), stopwatch::FLAG.into()])
+        .chain([folder.join(ITSELF).into(), stopwatch::FLAG.into()])
         .collect();
     let (program, args) = words.split_first().expect("at least the stopwatch");
     let mut command = user.command(program);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bench::{Argv, Bench, argv, record};
+use crate::bench::{Argv, Bench, argv};
 use crate::contest::{self, Row, Unit};
 use crate::images::Image;
 use crate::{pull, tools};
@@ -44,49 +44,33 @@ pub fn checkout(bench: &mut Bench, name: &str) -> Result<Vec<Row>, String> {
     row.entries[0].failure = pulled.as_ref().err().cloned();
     let name = pulled.unwrap_or_default();
     let stored = Stored { image, name, copy };
-    run(bench, &mut row, &stored, &ours, &theirs)?;
+    run(bench, &mut row, &stored, &ours, &theirs);
     for path in [&stored.copy, &ours, &theirs] {
         bench.remove(path);
     }
     Ok(vec![row])
 }
 
-fn run(
-    bench: &mut Bench,
-    row: &mut Row,
-    stored: &Stored,
-    ours: &Path,
-    theirs: &Path,
-) -> Result<(), String> {
-    // The first round only warms up.
-    for round in 0..=bench.rounds {
-        for at in contest::order(row.entries.len(), round) {
-            let entry = &mut row.entries[at];
-            if entry.failure.is_some() {
-                continue;
-            }
-            eprintln!("{}: {}, round {round}", row.title, entry.name);
-            let target = bench.fresh("out");
-            let argv = match entry.name.as_str() {
-                BERTH => argv![
-                    &bench.berth,
-                    "--root",
-                    ours,
-                    "checkout",
-                    &stored.name,
-                    &target
-                ],
-                OSTREE => by_layer(&stored.image, theirs, &target),
-                _ => argv!["cp", "-al", &stored.copy, &target],
-            };
-            let cost = bench.time(argv)?;
-            if round > 0 || cost.code != 0 {
-                record(entry, cost);
-            }
-            bench.remove(&target);
-        }
-    }
-    Ok(())
+fn run(bench: &mut Bench, row: &mut Row, stored: &Stored, ours: &Path, theirs: &Path) {
+    let names: Vec<String> = row.entries.iter().map(|it| it.name.clone()).collect();
+    contest::rounds(bench, row, |bench, at| {
+        let target = bench.fresh("out");
+        let argv = match names[at].as_str() {
+            BERTH => argv![
+                &bench.berth,
+                "--root",
+                ours,
+                "checkout",
+                &stored.name,
+                &target
+            ],
+            OSTREE => by_layer(&stored.image, theirs, &target),
+            _ => argv!["cp", "-al", &stored.copy, &target],
+        };
+        let cost = bench.time(argv);
+        bench.remove(&target);
+        cost
+    });
 }
 
 /// The published recipe, with the flags that make it right.

@@ -4,8 +4,12 @@ use std::path::Path;
 
 use crate::bench::{Argv, Bench, argv, record};
 use crate::contest::{self, Row, Unit};
+use crate::goals::Goal;
 use crate::images::Image;
 use crate::tools;
+
+/// Of the first image's disk, for one of which 5 % of the base's files differ.
+const GROWTH_PERCENT_MAX: f64 = 8.0;
 
 /// Who pulls, and how.
 struct Puller {
@@ -67,7 +71,22 @@ pub fn pull_with_next(bench: &mut Bench, name: &str, next: &str) -> Result<Vec<R
         format!("then pull {}", images[1].describe()),
     ];
     let pulls: Vec<_> = titles.into_iter().zip(images).collect();
-    run(bench, &pulls)
+    let mut rows = run(bench, &pulls)?;
+    let grown = |row: &Row| row.entries.first()?.grown_kib();
+    if let [first, then] = rows.as_mut_slice() {
+        let share = grown(first).zip(grown(then)).map(|(size, more)| {
+            #[expect(clippy::cast_precision_loss, reason = "it is rounded for printing")]
+            let share = more as f64 / size as f64;
+            share * 100.0
+        });
+        then.goals.push(Goal {
+            what: format!("disk that {next} takes beside {name}, of {name}'s"),
+            limit: GROWTH_PERCENT_MAX,
+            unit: "%",
+            found: share,
+        });
+    }
+    Ok(rows)
 }
 
 fn run(bench: &mut Bench, pulls: &[(String, Image)]) -> Result<Vec<Row>, String> {

@@ -92,7 +92,7 @@ struct Ready {
     started: u32,
 }
 
-pub fn start(bench: &mut Bench) -> Result<Row, String> {
+pub fn start(bench: &mut Bench) -> Result<Vec<Row>, String> {
     let starters: Vec<Starter> = STARTERS
         .into_iter()
         .filter(|it| it.program().is_none_or(tools::installed))
@@ -129,7 +129,7 @@ pub fn start(bench: &mut Bench) -> Result<Row, String> {
     for store in &ready.stores {
         bench.remove(store);
     }
-    Ok(row)
+    Ok(vec![row])
 }
 
 fn prepare(bench: &mut Bench, starters: &[Starter], row: &mut Row) -> Result<Ready, String> {
