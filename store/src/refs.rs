@@ -216,11 +216,12 @@ impl Repo {
             for leaf in leaves {
                 dir.remove_file(leaf)?;
             }
-            if self.fsync() {
-                dir.sync()?;
-            }
         }
-        Ok(())
+        match self.fsync() && !names.is_empty() {
+            // One for all: a sync of each directory would wait for the disk as many times.
+            true => self.dir.sync_file_system(),
+            false => Ok(()),
+        }
     }
 
     /// The directory of a ref, made when it is missing, and the last component.

@@ -87,6 +87,10 @@ pub(crate) fn sweep(repo: &Repo, candidates: &[Candidate]) -> Result<()> {
         shelves
             .par_iter()
             .try_for_each(|ids| sweep_shelf(repo, kind, ids))?;
+        if kind == ObjectKind::Commit && !doomed.is_empty() && repo.fsync() {
+            // One for all: a sync of each directory would wait for the disk as many times.
+            repo.objects.sync_file_system()?;
+        }
     }
     Ok(())
 }
@@ -101,10 +105,5 @@ fn sweep_shelf(repo: &Repo, kind: ObjectKind, ids: &[ObjectId]) -> Result<()> {
             repo.dir.remove_file(format!("state/{id}.commitpartial"))?;
         }
     }
-    match ids.first() {
-        Some(first) if kind == ObjectKind::Commit && repo.fsync() => {
-            repo.objects.dir(&first.hex()[..2])?.sync()
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }

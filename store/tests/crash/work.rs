@@ -61,7 +61,7 @@ impl Work {
             Self::Commit => &[Step::Sync, Step::SyncDir, Step::Rename, Step::Remove],
             Self::Checkout => &[Step::Link, Step::Symlink, Step::MakeDir, Step::Rename],
             Self::Untag => &[Step::Remove, Step::SyncDir, Step::RemoveDir],
-            Self::Gc => &[Step::Remove, Step::SyncDir, Step::RemoveDir],
+            Self::Gc => &[Step::Remove, Step::SyncAll, Step::RemoveDir],
             Self::Repair => &[Step::Sync, Step::SyncDir, Step::Rename, Step::Remove],
         }
     }
