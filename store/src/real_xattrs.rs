@@ -40,3 +40,14 @@ pub(crate) fn xattrs_of(path: &Path) -> Result<Xattrs> {
     }
     Ok(Xattrs::new(pairs))
 }
+
+/// What a file is committed with: as in stock ostree, no xattr without a value.
+pub(crate) fn xattrs_to_commit(path: &Path) -> Result<Xattrs> {
+    let all = xattrs_of(path)?;
+    let pairs = all.iter().filter(|(_, value)| !value.is_empty());
+    Ok(Xattrs::new(
+        pairs
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect(),
+    ))
+}
