@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::check_object::{BUFFER_BYTES, check_object};
 use crate::error::{Error, Result};
 use crate::fsck::Problem;
 use crate::id::ObjectId;
@@ -20,6 +21,7 @@ struct Walk<'a> {
     problems: &'a mut Vec<Problem>,
     seen: HashSet<Key>,
     cut: u64,
+    buffer: Vec<u8>,
 }
 
 /// Finds what is missing, and gives each known problem the first place that leads to it.
@@ -40,6 +42,7 @@ pub(crate) fn find_places(
         problems,
         seen: HashSet::new(),
         cut: 0,
+        buffer: vec![0; BUFFER_BYTES],
     };
     let complete = match roots(repo) {
         Ok(roots) => {
@@ -148,9 +151,10 @@ impl Walk<'_> {
         if self.present.contains(&(kind, id)) {
             return true;
         }
-        let error = Error::NotFound {
-            what: kind.as_str(),
-            name: id.hex(),
+        // Not there when the objects were listed, which takes its time: a pull may have brought it.
+        let error = match check_object(self.repo, kind, &id, &mut self.buffer) {
+            Ok(_) => return true,
+            Err(error) => error,
         };
         self.problems.push(Problem {
             object: Some((kind, id)),
