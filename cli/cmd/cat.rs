@@ -20,6 +20,7 @@ pub(crate) struct CatArgs {
 /// Prints files.
 pub(crate) fn cat(args: CatArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo_of(&args.name)?;
+    let _lock = context.lock_for_reading(&repo)?;
     let image = store::find_image(&repo, &args.name)?;
     for path in &args.paths {
         print_file(&repo, image.root, path)?;

@@ -42,6 +42,7 @@ struct Step {
 /// Shows the history of an image.
 pub(crate) fn history(args: HistoryArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo_of(&args.name)?;
+    let _lock = context.lock_for_reading(&repo)?;
     let image = store::find_image(&repo, &args.name)?;
     let steps = steps(&repo, &image)?;
     if args.json {

@@ -62,6 +62,7 @@ pub(crate) fn images(args: ImagesArgs, context: &Context) -> Result<ExitCode, Fa
     let Some(repo) = existing_repo(context)? else {
         return show(&args, context, Vec::new());
     };
+    let _lock = context.lock_for_reading(&repo)?;
     let mut images: Vec<(Image, bool)> = Vec::new();
     for (name, image) in store::all_images(&repo)? {
         match image {

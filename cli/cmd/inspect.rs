@@ -87,9 +87,13 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
     if Source::is_explicit(&args.image) {
         return Ok(None);
     }
-    let image = match store::Repo::open(&context.repo)
-        .and_then(|repo| store::find_image(&repo, &args.image))
-    {
+    let repo = match store::Repo::open(&context.repo) {
+        Ok(repo) => repo,
+        Err(store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let _lock = context.lock_for_reading(&repo)?;
+    let image = match store::find_image(&repo, &args.image) {
         Ok(image) => image,
         Err(store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),

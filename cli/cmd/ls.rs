@@ -50,6 +50,7 @@ struct Entry {
 /// Lists files.
 pub(crate) fn ls(args: LsArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo_of(&args.name)?;
+    let _lock = context.lock_for_reading(&repo)?;
     let image = store::find_image(&repo, &args.name)?;
     let depth = if args.recursive {
         ListDepth::All

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::fsck::Problem;
+use crate::fsck::{BUFFER_BYTES, Problem, check_object};
 use crate::id::ObjectId;
 use crate::object::{ObjectKind, TreeId};
 use crate::repo::Repo;
@@ -19,6 +19,7 @@ struct Walk<'a> {
     known: HashMap<Key, usize>,
     problems: &'a mut Vec<Problem>,
     seen: HashSet<Key>,
+    buffer: Vec<u8>,
 }
 
 /// Finds what is missing, and gives each known problem the first place that leads to it.
@@ -38,6 +39,7 @@ pub(crate) fn find_places(
         known,
         problems,
         seen: HashSet::new(),
+        buffer: vec![0; BUFFER_BYTES],
     };
     match roots(repo) {
         Ok(roots) => roots.iter().try_for_each(|root| walk.commits(root)),
@@ -118,9 +120,10 @@ impl Walk<'_> {
         if self.present.contains(&(kind, id)) {
             return true;
         }
-        let error = Error::NotFound {
-            what: kind.as_str(),
-            name: id.hex(),
+        // Not there when the objects were listed, which takes its time: a pull may have brought it.
+        let error = match check_object(self.repo, kind, &id, &mut self.buffer) {
+            Ok(_) => return true,
+            Err(error) => error,
         };
         self.problems.push(Problem {
             object: Some((kind, id)),

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::dir::Dir;
@@ -94,7 +95,7 @@ pub(crate) fn lock(dir: &Dir, name: &str, kind: LockKind, wait: &LockWait<'_>) -
     Ok(Lock { file })
 }
 
-/// Who holds a lock on `file`: the processes that have it open. The kernel names no owner of such a lock.
+/// Who holds a lock on `file`. The kernel names no owner of such a lock, but shows it with each descriptor that has it.
 fn holder(file: &File) -> String {
     use std::os::unix::fs::MetadataExt as _;
     let Ok(ours) = file.metadata() else {
@@ -116,9 +117,13 @@ fn holder(file: &File) -> String {
             .into_iter()
             .flatten()
             .flatten();
+        // Those that only wait have the file open too.
         let holds = fds
-            .filter_map(|fd| std::fs::metadata(fd.path()).ok())
-            .any(|meta| meta.dev() == ours.dev() && meta.ino() == ours.ino());
+            .filter(|fd| {
+                std::fs::metadata(fd.path())
+                    .is_ok_and(|meta| meta.dev() == ours.dev() && meta.ino() == ours.ino())
+            })
+            .any(|fd| has_lock(&process.path().join("fdinfo").join(fd.file_name())));
         if holds {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             names.push(format!("{} (process {pid})", name.trim()));
@@ -129,4 +134,10 @@ fn holder(file: &File) -> String {
     } else {
         names.join(", ")
     }
+}
+
+/// Whether `/proc/PID/fdinfo/FD` (proc(5)) shows a lock.
+fn has_lock(fdinfo: &Path) -> bool {
+    std::fs::read_to_string(fdinfo)
+        .is_ok_and(|text| text.lines().any(|line| line.starts_with("lock:")))
 }

@@ -3,6 +3,7 @@
 //! Reading takes no lock; whoever needs that objects stay holds [`Repo::lock`].
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -27,6 +28,9 @@ pub struct Repo {
     fsync: bool,
 }
 
+/// Between two looks at a repository that somebody else is making.
+const INIT_POLL: Duration = Duration::from_millis(5);
+
 impl Repo {
     /// Makes a repository, or opens the one that is there. Parent directories must exist.
     ///
@@ -36,7 +40,19 @@ impl Repo {
         let access = if mode.has_real_owners() { 0o700 } else { 0o777 };
         make_repo_dir(path, access)?;
         let dir = Dir::open(path)?;
-        if dir.stat("objects")?.is_some() {
+        let is_there = || Ok::<_, Error>(dir.stat("objects")?.is_some());
+        // Of several that make it at the same time one does. The others find it, and then others may have locked it.
+        let _turn = loop {
+            if is_there()? {
+                break None;
+            }
+            match lock::lock(&dir, ".lock", LockKind::Exclusive, &LockWait::NONE) {
+                Ok(turn) => break Some(turn),
+                Err(Error::Locked { .. }) => std::thread::sleep(INIT_POLL),
+                Err(error) => return Err(error),
+            }
+        };
+        if is_there()? {
             let repo = Self::open(path)?;
             return if repo.mode == mode {
                 Ok(repo)
@@ -335,6 +351,24 @@ mod tests {
         Repo::init(&path, Mode::BareUser).expect("init again");
         let config = std::fs::read_to_string(path.join("config")).expect("config");
         assert_eq!(config, "[core]\nrepo_version=1\nmode=bare-user\n");
+    }
+
+    #[test]
+    fn many_make_one_repository() {
+        let temp = tempfile::tempdir().expect("temporary directory");
+        for round in 0..20 {
+            let path = temp.path().join(format!("repo{round}"));
+            let init = || Repo::init(&path, Mode::BareUser).map(drop);
+            let made: Vec<_> = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(init)).collect();
+                all.into_iter()
+                    .map(|one| one.join().expect("thread"))
+                    .collect()
+            });
+            for one in made {
+                one.expect("init");
+            }
+        }
     }
 
     #[test]

@@ -30,6 +30,9 @@ use crate::staging::Staging;
 
 /// With fewer staged objects than this, each is synced by itself: a syncfs also waits for everybody else's writes.
 const SYNC_EACH_MAX: usize = 64;
+/// The number of the first staged file: stock goes on in the directory of a dead transaction, and needs all names of two
+/// characters there for directories.
+const FIRST_FILE: u64 = 1000;
 /// Permission to write for the owner.
 const OWNER_WRITES: u32 = 0o200;
 
@@ -103,7 +106,7 @@ impl Repo {
         Ok(Txn {
             repo: self,
             staging: Staging::open(self)?,
-            next_file: AtomicU64::new(0),
+            next_file: AtomicU64::new(FIRST_FILE),
             begun: Mutex::default(),
             staged: Mutex::default(),
             named_dirs: Box::new([const { AtomicBool::new(false) }; 256]),

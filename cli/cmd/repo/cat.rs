@@ -27,6 +27,7 @@ pub(crate) struct CatArgs {
 /// Prints files.
 pub(crate) fn cat(args: CatArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
+    let _lock = context.lock_for_reading(&repo)?;
     let (_, commit) = read(&repo, &args.revision)?;
     for path in &args.paths {
         print_file(&repo, commit.root, path)?;

@@ -24,6 +24,7 @@ pub(crate) struct LogArgs {
 /// Shows the history of a revision.
 pub(crate) fn log(args: LogArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
+    let _lock = context.lock_for_reading(&repo)?;
     let first = store::resolve_revision(&repo, &args.revision)?;
     let mut next = Some(first);
     while let Some(id) = next {

@@ -43,6 +43,7 @@ pub(crate) struct LsArgs {
 /// Lists files.
 pub(crate) fn ls(args: LsArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
+    let _lock = context.lock_for_reading(&repo)?;
     let (_, commit) = read(&repo, &args.revision)?;
     let depth = match (args.dironly, args.recursive) {
         (true, _) => ListDepth::Entry,

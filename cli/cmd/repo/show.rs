@@ -38,6 +38,7 @@ pub(crate) struct ShowArgs {
 /// Shows an object.
 pub(crate) fn show(args: ShowArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
+    let _lock = context.lock_for_reading(&repo)?;
     if let Ok(id) = ObjectId::from_hex(&args.revision)
         && !repo.has(ObjectKind::Commit, &id)?
     {

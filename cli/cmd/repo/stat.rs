@@ -27,6 +27,7 @@ struct Shown {
 /// Counts objects and bytes.
 pub(crate) fn stat(args: StatArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
+    let _lock = context.lock_for_reading(&repo)?;
     let stat = store::stat(&repo)?;
     let dedup_ratio =
         (stat.stored_bytes > 0).then(|| stat.logical_bytes as f64 / stat.stored_bytes as f64);
