@@ -1,7 +1,7 @@
 //! Pulling: from real registries, layouts and archives, and from those that are not what they say.
 
 mod bad_input;
-mod double;
+pub(crate) mod double;
 mod hostile;
 
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::support::registry::{Registry, free_port};
 use crate::support::{Home, images};
 
 /// Bytes that do not compress, always the same.
-fn noise(size: usize) -> Vec<u8> {
+pub(crate) fn noise(size: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
         state = state

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -41,6 +41,25 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// How much of the body is sent before the connection ends.
     pub cut: Option<usize>,
+    /// After how much of the body nothing comes until the gate opens.
+    pub pause: Option<(usize, Gate)>,
+}
+
+/// What answers wait at; cheap to clone, closed at first.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets everybody through from now on.
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let is_open = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(is_open, |is_open| !*is_open).unwrap());
+    }
 }
 
 impl Answer {
@@ -50,6 +69,7 @@ impl Answer {
             headers: Vec::new(),
             body: Vec::new(),
             cut: None,
+            pause: None,
         }
     }
 
@@ -67,6 +87,11 @@ impl Answer {
 
     pub fn cut(mut self, at: usize) -> Self {
         self.cut = Some(at);
+        self
+    }
+
+    pub fn pause(mut self, at: usize, gate: &Gate) -> Self {
+        self.pause = Some((at, gate.clone()));
         self
     }
 }
@@ -180,7 +205,14 @@ fn answer(mut connection: TcpStream, script: &Script, log: &Mutex<Vec<Asked>>) {
         .min(answer.body.len());
     let _ = connection.write_all(head.as_bytes());
     let _ = connection.write_all(b"\r\n");
-    let _ = connection.write_all(&answer.body[..sent]);
+    let mut body = &answer.body[..sent];
+    if let Some((at, gate)) = &answer.pause {
+        let (before, after) = body.split_at((*at).min(body.len()));
+        let _ = connection.write_all(before);
+        gate.pass();
+        body = after;
+    }
+    let _ = connection.write_all(body);
 }
 
 fn read(connection: &mut TcpStream) -> Option<Asked> {

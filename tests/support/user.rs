@@ -376,6 +376,10 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub fn stdout(&mut self) -> String {
         contents(&mut self.stdout)
     }
