@@ -2,7 +2,7 @@
 //!
 //! `tmp/staging-<boot id>-<random>/` with a locked file `…-lock` beside it, which is what stock ostree calls its own, so
 //! that stock neither reuses nor deletes it while we live. Stock publishes what a dead transaction left in
-//! two-letter directories inside; ours keeps plain numbered files, which stock and we throw away.
+//! two-letter directories inside; ours keeps plain files numbered from 1000, which stock and we throw away.
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
