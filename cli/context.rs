@@ -134,6 +134,8 @@ impl Context {
             {
                 Ok(None)
             }
+            // It has no lock yet, and making one is not ours.
+            Err(store::Error::Refused { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -19,6 +19,7 @@ mod diff;
 mod gc;
 mod materials;
 mod merge;
+mod modes;
 mod ostree_compat;
 mod plumbing;
 mod pull;

@@ -235,8 +235,8 @@ fn other_versions_and_modes_are_refused_by_name() {
             "with repo_version 2: not supported",
         ),
         (
-            "[core]\nrepo_version=1\nmode=archive\n",
-            "with mode archive: not supported",
+            "[core]\nrepo_version=1\nmode=bare-split-xattrs\n",
+            "with mode bare-split-xattrs: not supported",
         ),
     ] {
         fs::write(&config, text).unwrap();

@@ -33,9 +33,10 @@ pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure>
         for name in &args.names {
             let done = store::untag(&repo, name, &UntagOptions { force: args.force }).map_err(
                 |error| match error {
-                    error @ store::Error::Refused { .. } => {
-                        Failure::from(error).hint("remove it anyway with --force")
-                    }
+                    error @ store::Error::Refused {
+                        verb: "remove image",
+                        ..
+                    } => Failure::from(error).hint("remove it anyway with --force"),
                     error => error.into(),
                 },
             )?;

@@ -16,7 +16,7 @@ use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::object::{DirTree, Meta, TreeId, Xattrs, is_entry_name};
-use crate::real_xattrs::xattrs_of;
+use crate::real_xattrs::xattrs_to_commit;
 use crate::repo::Repo;
 use crate::txn::{Mtime, Txn};
 
@@ -75,7 +75,7 @@ fn store_dir(txn: &Txn<'_>, dir: &Dir, stat: &Stat, owner: &Owner) -> Result<Tre
         }
     }
     let meta = Meta {
-        xattrs: xattrs_of(dir.path())?,
+        xattrs: xattrs_to_commit(dir.path())?,
         ..owned(stat, owner)
     };
     Ok(TreeId {
@@ -100,7 +100,7 @@ fn store_file(txn: &Txn<'_>, dir: &Dir, name: &str, owner: &Owner) -> Result<Opt
             let target = String::from_utf8(dir.read_link(name)?)
                 .map_err(|_| refused(&path, "its target is not UTF-8"))?;
             let meta = Meta {
-                xattrs: xattrs_of(&path)?,
+                xattrs: xattrs_to_commit(&path)?,
                 ..owned(&stat, owner)
             };
             txn.put_symlink(&meta, mtime, &target).map(Some)
@@ -110,7 +110,7 @@ fn store_file(txn: &Txn<'_>, dir: &Dir, name: &str, owner: &Owner) -> Result<Opt
                 .try_file(name)?
                 .ok_or_else(|| refused(&path, "it went away meanwhile"))?;
             let meta = Meta {
-                xattrs: xattrs_of(&path)?,
+                xattrs: xattrs_to_commit(&path)?,
                 ..owned(&stat, owner)
             };
             store_regular(txn, file, &path, meta, mtime).map(Some)

@@ -7,7 +7,7 @@ use crate::diff::{Item, ItemKind, Local, Node};
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::object::{Meta, file_header};
-use crate::real_xattrs::xattrs_of;
+use crate::real_xattrs::xattrs_to_commit;
 use rustix::fs::FileType;
 
 /// How much of a file is read at once, in bytes.
@@ -51,7 +51,7 @@ pub(crate) fn meta_id(local: &Local) -> Result<ObjectId> {
     let stat = rustix::fs::fstat(&local.dir).map_err(Error::io("stat", local.dir.path()))?;
     let mut meta = owned(&stat, &local.owner);
     if local.xattrs {
-        meta.xattrs = xattrs_of(local.dir.path())?;
+        meta.xattrs = xattrs_to_commit(local.dir.path())?;
     }
     Ok(local.hash.id_of(&meta.encode()))
 }
@@ -64,7 +64,7 @@ pub(crate) fn file_id(local: &Local, name: &str) -> Result<Option<ObjectId>> {
     };
     let mut meta: Meta = owned(&stat, &local.owner);
     if local.xattrs {
-        meta.xattrs = xattrs_of(&path)?;
+        meta.xattrs = xattrs_to_commit(&path)?;
     }
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Symlink => {

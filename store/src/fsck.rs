@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::fsck_refs::find_places;
 use crate::id::ObjectId;
 use crate::loose::{shelf, shelves};
+use crate::mode::Storage;
 use crate::object::{DirTree, Meta, ObjectKind, file_header};
 use crate::repo::Repo;
 use crate::secondary;
@@ -175,7 +176,7 @@ pub(crate) fn check_object(
                     }
                 }
             }
-            (found, bytes.len() as u64, METADATA_MODE)
+            (found, bytes.len() as u64, Some(METADATA_MODE))
         }
     };
     if found != *id {
@@ -186,8 +187,8 @@ pub(crate) fn check_object(
         });
     }
     let stat = repo.objects.stat(repo.loose(kind, id))?;
-    match stat.map(|stat| stat.st_mode & 0o7777) {
-        Some(found) if found != mode => Err(Error::Corrupt {
+    match (stat.map(|stat| stat.st_mode & 0o7777), mode) {
+        (Some(found), Some(mode)) if found != mode => Err(Error::Corrupt {
             what: format!("the mode of {}", what()),
             expected: format!("{mode:04o}"),
             found: format!("{found:04o}"),
@@ -196,8 +197,13 @@ pub(crate) fn check_object(
     }
 }
 
-/// The id that a file object's bytes and metadata make, its size, and the mode its file must have.
-fn check_file(repo: &Repo, id: &ObjectId, buffer: &mut [u8]) -> Result<(ObjectId, u64, u32)> {
+/// The id that a file object's bytes and metadata make, its size, and the mode its file must have, unless that is part of
+/// the id.
+fn check_file(
+    repo: &Repo,
+    id: &ObjectId,
+    buffer: &mut [u8],
+) -> Result<(ObjectId, u64, Option<u32>)> {
     let content = repo.open_file(id)?;
     match content.kind {
         ContentKind::Symlink { target } => {
@@ -205,7 +211,8 @@ fn check_file(repo: &Repo, id: &ObjectId, buffer: &mut [u8]) -> Result<(ObjectId
                 .mode()
                 .hash()
                 .id_of(&file_header(&content.meta, &target));
-            Ok((found, target.len() as u64, METADATA_MODE))
+            let mode = file_mode(repo.mode().storage(), METADATA_MODE);
+            Ok((found, target.len() as u64, mode))
         }
         ContentKind::Regular { mut file, .. } => {
             let mut hash = repo.mode().hash().hasher();
@@ -222,8 +229,18 @@ fn check_file(repo: &Repo, id: &ObjectId, buffer: &mut [u8]) -> Result<(ObjectId
                 hash.update(&buffer[..read]);
                 size += read as u64;
             }
-            Ok((hash.finish(), size, physical_mode(content.meta.mode)))
+            let mode = physical_mode(content.meta.mode);
+            Ok((hash.finish(), size, file_mode(repo.mode().storage(), mode)))
         }
+    }
+}
+
+/// The mode of a file object's file, where in `bare-user` it has `mode`; `None` where it is what the tree says.
+fn file_mode(storage: Storage, mode: u32) -> Option<u32> {
+    match storage {
+        Storage::BareUser => Some(mode),
+        Storage::Archive => Some(METADATA_MODE),
+        Storage::Bare | Storage::BareUserOnly => None,
     }
 }
 

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
+use crate::mode::Storage;
 use crate::object::{Meta, S_IFLNK, S_IFMT, S_IFREG, TreeId, file_header};
 use crate::repo::Repo;
 
@@ -170,7 +171,12 @@ fn read_dir(repo: &Repo, id: TreeId) -> Result<Level> {
         })
         .collect::<Result<_>>()?;
     Ok(Level {
-        mode: meta.mode & 0o7777,
+        mode: meta.mode
+            & match repo.mode().storage() {
+                // Its files have no other bits; stock ostree gives its directories none either.
+                Storage::BareUserOnly => 0o775,
+                _ => 0o7777,
+            },
         owner: repo.mode().has_real_owners().then(|| Box::new(meta)),
         files,
         dirs: tree.dirs,

@@ -15,7 +15,7 @@ const XATTR_BYTES_MAX: usize = 64 << 10;
 pub(crate) fn xattrs_of(path: &Path) -> Result<Xattrs> {
     let fail = || Error::io("read the xattrs of", path);
     // Most files have none, and asking for the size alone costs no buffer.
-    match rustix::fs::llistxattr(path, &mut [0u8; 0]) {
+    match rustix::fs::llistxattr_query(path) {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Xattrs::default()),
         other => other.map_err(fail())?,
     };
@@ -31,4 +31,15 @@ pub(crate) fn xattrs_of(path: &Path) -> Result<Xattrs> {
         pairs.push((name.to_vec(), value[..size].to_vec()));
     }
     Ok(Xattrs::new(pairs))
+}
+
+/// What a file is committed with: as in stock ostree, no xattr without a value.
+pub(crate) fn xattrs_to_commit(path: &Path) -> Result<Xattrs> {
+    let all = xattrs_of(path)?;
+    let pairs = all.iter().filter(|(_, value)| !value.is_empty());
+    Ok(Xattrs::new(
+        pairs
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect(),
+    ))
 }

@@ -165,6 +165,7 @@ impl Repo {
 
     /// Makes `alias` lead to `target`. A ref that has the name keeps it.
     pub(crate) fn write_alias(&self, alias: &RefName, target: &RefName) -> Result<()> {
+        self.check_writable()?;
         let path = format!("heads/{alias}");
         let (dir, leaf) = self.ref_dir(&path, self.fsync())?;
         if dir

@@ -151,9 +151,10 @@ impl Repo {
         Ok(())
     }
 
-    /// Locks the repository against other processes, stock ostree's included. The exclusive lock is for writers.
+    /// Locks the repository against other processes, stock ostree's included. The exclusive lock is for writers. The
+    /// shared one is for readers too, but where this process must not write, it does not make the lock's file either.
     pub fn lock(&self, kind: LockKind, wait: &LockWait<'_>) -> Result<Lock> {
-        if kind == LockKind::Exclusive {
+        if kind == LockKind::Exclusive || self.dir.stat(".lock")?.is_none() {
             self.check_writable()?;
         }
         lock::lock(&self.dir, ".lock", kind, wait)

@@ -23,11 +23,16 @@ impl<'a> Ostree<'a> {
 
     /// On a new `bare-user` repository that berth has never seen.
     pub fn init(home: &'a Home, name: &str) -> Self {
+        Self::init_mode(home, name, "bare-user")
+    }
+
+    /// On a new repository of that mode that berth has never seen.
+    pub fn init_mode(home: &'a Home, name: &str, mode: &str) -> Self {
         let this = Self {
             home,
             repo: home.join(name),
         };
-        this.command(["init", "--mode=bare-user"]).ok();
+        this.command(["init", &format!("--mode={mode}")]).ok();
         this
     }
 

@@ -29,6 +29,11 @@ impl User {
         rustix::process::geteuid().is_root()
     }
 
+    /// Root itself, for what only root may. Needs root.
+    pub fn root() -> Self {
+        Self::named("root").expect("there is a root")
+    }
+
     /// The test user, who has ranges of ids where the machine gives any. None only when the tests
     /// run as root and `tests/user` has not.
     pub fn ordinary() -> Option<Self> {
@@ -288,6 +293,12 @@ impl Run {
 
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.command.current_dir(dir);
+        self
+    }
+
+    /// As root, whoever's the home is. Needs root.
+    pub fn by_root(mut self) -> Self {
+        self.command.uid(0).gid(0);
         self
     }
 
