@@ -28,3 +28,4 @@ mod refs;
 mod repo;
 mod run;
 mod tidy;
+mod verify;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use fetch::{PullOptions, Repaired, Source};
 use serde::Serialize;
-use store::{ImageName, LayerLimits, Problem, Repo, VerifyOptions, VerifyReport};
+use store::{ImageName, LayerLimits, Problem, Reference, Repo, VerifyOptions, VerifyReport};
 
 use crate::cmd::pull::{PullFlags, parse};
 use crate::context::Context;
@@ -128,8 +128,12 @@ fn one(
         limits: LayerLimits::default(),
         progress: &|event| progress.event(&event),
     };
-    let repaired = fetch::repair(repo, name, &source, &pull, &options)
-        .map_err(|error| Failure::from(error).hint("name where it is with --from SOURCE"))?;
+    let repaired =
+        fetch::repair(repo, name, &source, &pull, &options).map_err(|error| match &args.from {
+            Some(_) => Failure::from(error),
+            None if is_of_registry(name) => Failure::from(error).hint(NAME_SOURCE),
+            None => Failure::new(error).hint(NAME_SOURCE),
+        })?;
     let found = repaired.after.as_ref().unwrap_or(&repaired.before);
     Ok(report_of(name, found, Some(mended(&repaired))))
 }
@@ -140,7 +144,13 @@ fn registry_source(repo: &Repo, name: &ImageName) -> Result<Source, Failure> {
         Some(digest) if !name.as_str().contains('@') => format!("docker://{name}@{digest}"),
         _ => format!("docker://{name}"),
     };
-    parse(&text).map_err(|failure| failure.hint("name where it is with --from SOURCE"))
+    parse(&text).map_err(|failure| failure.hint(NAME_SOURCE))
+}
+
+/// Whether the name is one that a pull from a registry gives.
+fn is_of_registry(name: &ImageName) -> bool {
+    let reference = name.as_str().parse::<Reference>();
+    reference.is_ok_and(|reference| reference.canonical() == *name)
 }
 
 fn mended(repaired: &Repaired) -> Mended {
@@ -220,5 +230,6 @@ fn show(report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
+const NAME_SOURCE: &str = "name where it is with --from SOURCE";
 /// How the store says that a layer has no recipe.
 const BEFORE_RECIPES: &str = "it was stored before recipes were kept";

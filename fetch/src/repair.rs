@@ -148,8 +148,7 @@ fn documents(
         let resolved = chosen.resolve(transport, &options.platform, known, options.progress)?;
         return Ok((resolved.manifest, resolved.config));
     }
-    let image = store::find_image(repo, name.as_str())?;
-    Ok((image.manifest, image.config))
+    Ok(store::image_documents(repo, name)?)
 }
 
 /// The layers that must be fetched, each once.

@@ -254,7 +254,37 @@ pub fn load_image(
     commit: ObjectId,
     flat: ObjectId,
 ) -> Result<Image> {
-    let image = repo.read_commit(&commit)?;
+    let (manifest, config) = read_documents(repo, name, &commit)?;
+    let root = repo.read_commit(&flat)?.root;
+    Ok(Image {
+        name: name.clone(),
+        id: config.id(),
+        digest: manifest.digest(),
+        commit,
+        flat,
+        root,
+        manifest,
+        config,
+    })
+}
+
+/// Manifest and config of the image of that very name; its flattened tree need not be there.
+pub fn image_documents(repo: &Repo, name: &ImageName) -> Result<(Manifest, ImageConfig)> {
+    let commit = repo
+        .resolve(&RefName::image(name))?
+        .ok_or_else(|| Error::NotFound {
+            what: "image",
+            name: name.to_string(),
+        })?;
+    read_documents(repo, name, &commit)
+}
+
+fn read_documents(
+    repo: &Repo,
+    name: &ImageName,
+    commit: &ObjectId,
+) -> Result<(Manifest, ImageConfig)> {
+    let image = repo.read_commit(commit)?;
     let raw = image.get_str("docker.manifest").ok_or_else(|| {
         Error::malformed(format!("image {name}"), "its commit has no docker.manifest")
     })?;
@@ -268,17 +298,7 @@ pub fn load_image(
         }
     };
     let config = load_config(repo, &manifest.config.digest)?;
-    let root = repo.read_commit(&flat)?.root;
-    Ok(Image {
-        name: name.clone(),
-        id: config.id(),
-        digest: manifest.digest(),
-        commit,
-        flat,
-        root,
-        manifest,
-        config,
-    })
+    Ok((manifest, config))
 }
 
 /// The digest of the manifest that a name's commit was made with, as far as the commit can be read.

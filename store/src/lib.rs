@@ -137,8 +137,8 @@ pub use gc::{GcOptions, GcReport, gc};
 pub use hash::HashKind;
 pub use id::{DiffId, Digest, ObjectId};
 pub use image::{
-    Image, all_images, commit_image, find_image, find_name, images, known_config, load_image,
-    mend_image, named_image, recorded_digest, unix_seconds,
+    Image, all_images, commit_image, find_image, find_name, image_documents, images, known_config,
+    load_image, mend_image, named_image, recorded_digest, unix_seconds,
 };
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer, mend_layer};
 pub use layer::{Layer, known_layer, stored_layer};

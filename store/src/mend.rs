@@ -26,29 +26,31 @@ pub type Broken = HashSet<(ObjectKind, ObjectId)>;
 /// How much is copied at once, in bytes.
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// Makes the object at `target` what the staged file `name` is, which stays, or takes its name away.
+/// Makes the object at `target` what the staged file `name` is, which stays, or takes its name away. Gives whether there
+/// was one.
 pub(crate) fn mend_object(
     repo: &Repo,
     staging: &Dir,
     name: &str,
     kind: ObjectKind,
     target: &Path,
-) -> Result<()> {
+) -> Result<bool> {
     let Some(stat) = repo.objects.stat(target)? else {
-        return Ok(());
+        return Ok(false);
     };
     let is_file =
         |stat: &rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     let staged = staging.stat(name)?.is_some_and(|stat| is_file(&stat));
     if kind == ObjectKind::File && staged && is_file(&stat) {
         match overwrite(repo, staging, name, target) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(Error::Io { source, .. })
                 if source.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
             Err(error) => return Err(error),
         }
     }
-    repo.objects.remove_tree(target)
+    repo.objects.remove_tree(target)?;
+    Ok(true)
 }
 
 /// Bytes, metadata, permissions and time of the staged file, into the object's own file.

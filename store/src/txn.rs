@@ -309,8 +309,9 @@ impl<'r> Txn<'r> {
         }
         for Staged { kind, id, file } in staged {
             let (name, target) = (file.to_string(), self.repo.loose(kind, &id));
-            if self.mend.contains(&(kind, id)) {
-                mend_object(self.repo, &self.staging.dir, &name, kind, &target)?;
+            if self.mend.contains(&(kind, id))
+                && mend_object(self.repo, &self.staging.dir, &name, kind, &target)?
+            {
                 self.mended.fetch_add(1, Ordering::Relaxed);
             }
             if !self.rename(&name, &target, id)? {
