@@ -54,6 +54,15 @@ pub(crate) fn check_images(repo: &Repo, problems: &mut Vec<Problem>) -> Result<(
             }
         }
     }
+    check_layers(repo, objects_are_whole, &mut add)
+}
+
+/// Layers and recipes must be those that their refs name.
+fn check_layers(
+    repo: &Repo,
+    objects_are_whole: bool,
+    add: &mut dyn FnMut(String, Error),
+) -> Result<()> {
     for (name, commit) in repo.refs(LAYERS)? {
         let Some(diff_id) = diff_id_of(&name, LAYERS) else {
             continue;
