@@ -219,12 +219,20 @@ fn read_dirtree(repo: &Repo, id: &ObjectId) -> Result<DirTree> {
     )
 }
 
+/// A commit whose bytes are what its id says.
+pub(crate) fn whole_commit(repo: &Repo, id: &ObjectId) -> Result<Commit> {
+    Commit::decode(
+        &read(repo, ObjectKind::Commit, id)?,
+        &format!("commit {id}"),
+    )
+}
+
 /// A commit, and whether it was pulled in part.
 fn read_commit(repo: &Repo, id: &ObjectId) -> Result<(Commit, bool)> {
-    let bytes = read(repo, ObjectKind::Commit, id)?;
+    let commit = whole_commit(repo, id)?;
     let partial = repo
         .dir
         .stat(format!("state/{id}.commitpartial"))?
         .is_some();
-    Ok((Commit::decode(&bytes, &format!("commit {id}"))?, partial))
+    Ok((commit, partial))
 }

@@ -33,8 +33,8 @@ fn objects(home: &Home) -> Vec<String> {
     found.stdout.lines().map(str::to_owned).collect()
 }
 
-/// Everything works for `good`, and `bad` can be removed, when these objects of `bad` are gone. When it is `unknown` which
-/// layers are its, all stay until it is removed or mended.
+/// Everything works for `good`, and `bad` can be removed, when these objects of `bad` are gone. Only when it is `unknown`
+/// which layers are its, since neither its documents nor its history say so, all stay until it is removed or mended.
 fn survives(unknown: bool, damage: impl FnOnce(&Home) -> Vec<PathBuf>) {
     let home = three();
     for path in damage(&home) {
@@ -87,19 +87,27 @@ fn survives(unknown: bool, damage: impl FnOnce(&Home) -> Vec<PathBuf>) {
 
 #[test]
 fn an_image_without_its_commit_is_in_nobodys_way() {
-    survives(true, |home| {
+    survives(false, |home| {
         vec![object(home, &commit_of(home, "ociimage/bad"), "commit")]
     });
 }
 
 #[test]
 fn an_image_without_its_config_is_in_nobodys_way() {
-    survives(true, |home| {
+    survives(false, |home| {
         let inspected = home.berth(["inspect", "bad"]).ok().json();
         let id = inspected["id"].as_str().unwrap().to_owned();
         let name = format!("ociimage/{}", id.trim_start_matches("sha256:"));
         let config = commit_of(home, &name);
         vec![object(home, &config, "commit")]
+    });
+}
+
+#[test]
+fn an_image_without_commit_and_tree_keeps_all_layers() {
+    survives(true, |home| {
+        let commits = ["ociimage/bad", "ocifs/bad"].map(|name| commit_of(home, name));
+        commits.map(|id| object(home, &id, "commit")).to_vec()
     });
 }
 
