@@ -1,7 +1,7 @@
 //! Checks one image, from its name to every byte: what is wrong, and what a repair must fetch again.
 //!
 //! Three passes: the documents and refs, to know what belongs to the image; every object that anything of it leads to,
-//! hashed as [`crate::fsck`] does; each layer whose objects are good, made again from its recipe and compared with its
+//! hashed as [`crate::fsck()`] does; each layer whose objects are good, made again from its recipe and compared with its
 //! diff id. Nothing wrong with the image is an error of the call: it is in the report, also when the image could not
 //! be loaded at all. The caller holds the lock, at least shared.
 
