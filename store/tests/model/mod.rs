@@ -244,7 +244,7 @@ impl Way {
     fn disputes(&self, other: &Self) -> bool {
         let covers = |a: &Self, b: &Self| !a.is_dir && below(&b.place, &a.place);
         let takes = |link: &String| *link == self.place || below(link, &self.place);
-        if !self.links.is_empty() && !self.is_dir && other.passed.iter().any(takes) {
+        if !self.links.is_empty() && other.passed.iter().any(takes) {
             return true;
         }
         self.links != other.links
@@ -288,7 +288,8 @@ pub(crate) fn apply(tree: &mut Tree, steps: &[Step]) -> Result<(), Wrong> {
     for path in markers {
         let (dir, name) = split(path);
         let hidden = name.strip_prefix(".wh.").unwrap_or_default();
-        let place = own.place(tree, dir)?;
+        // One whose way is broken below may find it mended by the layer itself, if that came first.
+        let place = own.place(tree, dir).map_err(|_| Ambiguous)?;
         match hidden {
             ".wh..opq" => tree.retain(|have, _| !below(have, &place)),
             _ => remove(tree, &join(&place, hidden)),
