@@ -105,24 +105,22 @@ impl Context {
 
     /// Locks the repository, saying on stderr for whom it waits.
     pub(crate) fn lock(&self, repo: &Repo, kind: LockKind) -> Result<Lock, Failure> {
-        let waiting = |holder: &str| note!("waiting for the repository: {holder} holds it");
         Ok(repo.lock(
             kind,
             &LockWait {
                 timeout: Some(self.lock_timeout),
-                waiting: &waiting,
+                waiting: &say_waiting,
             },
         )?)
     }
 
     /// Locks the repository so that objects stay; a repository that we may not lock is read without.
     pub(crate) fn lock_for_reading(&self, repo: &Repo) -> Result<Option<Lock>, Failure> {
-        let waiting = |holder: &str| note!("waiting for the repository: {holder} holds it");
         match repo.lock(
             LockKind::Shared,
             &LockWait {
                 timeout: Some(self.lock_timeout),
-                waiting: &waiting,
+                waiting: &say_waiting,
             },
         ) {
             Ok(lock) => Ok(Some(lock)),
@@ -167,6 +165,11 @@ impl Context {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |elapsed| elapsed.as_secs())
     }
+}
+
+/// Says for whom the repository is waited for.
+pub(crate) fn say_waiting(holder: &str) {
+    note!("waiting for the repository: {holder} holds it");
 }
 
 /// Whether this is root of the host: uid 0 with all ids mapped. Uid 0 of another user namespace is a user.

@@ -3,7 +3,7 @@
 use crate::checkout::pull;
 use crate::needs;
 use crate::support::image::Tar;
-use crate::support::ostree::Ostree;
+use crate::support::ostree::{Ostree, beside_stock};
 use crate::support::{Home, images};
 
 /// Stock prints what the C locale lacks as question marks.
@@ -66,17 +66,7 @@ fn every_kind_of_change_reads_as_stock_ostrees() {
     ostree.commit_dir("first", &home.join("a"));
     ostree.commit_dir("second", &home.join("b"));
     let both = |words: &str| {
-        let ours = home
-            .sh(&format!("\"$BERTH\" --repo=stock repo diff {words}"))
-            .run();
-        let stock = home.sh(&format!("ostree --repo=stock diff {words}")).run();
-        assert_eq!(
-            ours.status.success(),
-            stock.status.success(),
-            "{words}\n{}{}",
-            ours.stderr,
-            stock.stderr
-        );
+        let (ours, stock) = beside_stock(&home, "stock", &format!("diff {words}"));
         (ours.stdout, stock.stdout)
     };
     for words in [

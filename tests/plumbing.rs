@@ -2,7 +2,7 @@
 
 use crate::needs;
 use crate::support::Home;
-use crate::support::ostree::Ostree;
+use crate::support::ostree::{Ostree, beside_stock};
 
 #[test]
 fn log_show_ls_and_prune_read_as_stock_ostrees() {
@@ -57,17 +57,7 @@ fn log_show_ls_and_prune_read_as_stock_ostrees() {
         "prune --no-prune --refs-only",
         "prune --no-prune --refs-only --depth=0",
     ] {
-        let ours = home
-            .sh(&format!("\"$BERTH\" --repo=stock repo {words}"))
-            .run();
-        let stock = home.sh(&format!("ostree --repo=stock {words}")).run();
-        assert_eq!(
-            ours.status.success(),
-            stock.status.success(),
-            "{words}\n{}{}",
-            ours.stderr,
-            stock.stderr
-        );
+        let (ours, stock) = beside_stock(&home, "stock", words);
         if stock.status.success() {
             assert_eq!(ours.stdout, stock.stdout, "{words}");
         } else {

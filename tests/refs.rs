@@ -2,7 +2,7 @@
 
 use crate::needs;
 use crate::support::Home;
-use crate::support::ostree::Ostree;
+use crate::support::ostree::{Ostree, beside_stock};
 
 /// Two repositories alike, both made by stock: with branches, a history and refs of a remote.
 fn world() -> Home {
@@ -26,17 +26,7 @@ fn world() -> Home {
 
 /// Runs both with the same words, each on its repository; they agree on success. Gives what ours printed, and stock's.
 fn both(home: &Home, words: &str) -> (String, String) {
-    let ours = home
-        .sh(&format!("\"$BERTH\" --repo=ours repo {words}"))
-        .run();
-    let stock = home.sh(&format!("ostree --repo=stock {words}")).run();
-    assert_eq!(
-        ours.status.success(),
-        stock.status.success(),
-        "{words}\nberth: {}stock: {}",
-        ours.stderr,
-        stock.stderr
-    );
+    let (ours, stock) = beside_stock(home, "ours", words);
     if !stock.status.success() {
         ours.one_error();
         return Default::default();

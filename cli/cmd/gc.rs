@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use store::{GcOptions, GcReport, LockWait, ObjectId, ObjectKind, RefName, Repo};
 
-use crate::context::Context;
+use crate::context::{Context, say_waiting};
 use crate::report::{self, Failure, human_size, note, out};
 
 /// How long a commit without a branch stays that somebody made on purpose (`ostree commit --orphan`).
@@ -114,10 +114,9 @@ pub(crate) fn collect(
     dry_run: bool,
     timeout: Option<Duration>,
 ) -> Result<GcReport, store::Error> {
-    let waiting = |holder: &str| note!("waiting for the repository: {holder} holds it");
     let quiet = |_: &str| {};
     let is_patient = timeout != Some(Duration::ZERO);
-    let waiting: &dyn Fn(&str) = if is_patient { &waiting } else { &quiet };
+    let waiting: &dyn Fn(&str) = if is_patient { &say_waiting } else { &quiet };
     // Checkouts belong to the repository of the same root, not to one that --repo names.
     let checkouts = context.root.join("checkouts");
     let is_ours = context.repo == context.root.join("repo");

@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use fetch::{PullOptions, Repaired, Source};
 use serde::Serialize;
-use store::{ImageName, LayerLimits, Problem, Reference, Repo, VerifyOptions, VerifyReport};
+use store::{ImageName, LayerLimits, Reference, Repo, VerifyOptions, VerifyReport};
 
 use crate::cmd::pull::{PullFlags, parse};
 use crate::context::Context;
+use crate::problem::{Shown, verdict};
 use crate::progress::Progress;
-use crate::report::{self, Failure, chain, human_size, note, out, printable};
+use crate::report::{self, Failure, human_size, note, out, printable};
 
 /// Check images to the last byte: every object, and every layer back to its digest; exit code 1 when something is wrong
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,9 @@ struct Report {
     objects: u64,
     bytes: u64,
     problems: Vec<Shown>,
+    /// A layer was stored before recipes were kept: nothing is broken, and a pull completes it.
+    #[serde(skip)]
+    before_recipes: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     repaired: Option<Mended>,
 }
@@ -48,14 +52,6 @@ struct Report {
 struct Layer {
     diff_id: String,
     size: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct Shown {
-    kind: Option<&'static str>,
-    id: Option<String>,
-    place: Option<String>,
-    problem: String,
 }
 
 #[derive(Serialize)]
@@ -172,28 +168,20 @@ fn report_of(name: &ImageName, found: &VerifyReport, repaired: Option<Mended>) -
         layers: layers.collect(),
         objects: found.objects,
         bytes: found.bytes,
-        problems: found.problems.iter().map(shown).collect(),
+        problems: found.problems.iter().map(Shown::new).collect(),
+        before_recipes: found
+            .problems
+            .iter()
+            .any(|problem| matches!(problem.error, store::Error::Refused { verb: "verify", .. })),
         repaired,
-    }
-}
-
-fn shown(problem: &Problem) -> Shown {
-    Shown {
-        kind: problem.object.map(|(kind, _)| kind.as_str()),
-        id: problem.object.map(|(_, id)| id.hex()),
-        place: problem.place.clone(),
-        problem: chain(&problem.error),
     }
 }
 
 fn show(report: &Report) -> Result<(), Failure> {
     let name = printable(&report.name);
-    for Shown { problem, place, .. } in &report.problems {
-        match place {
-            Some(place) => out!("{name}: {problem} (in {})", printable(place))?,
-            None => out!("{name}: {problem}")?,
-        }
-    }
+    let whose = format!("{name}: ");
+    let mut problems = report.problems.iter();
+    problems.try_for_each(|shown| shown.print(&whose))?;
     if let Some(Mended {
         problems,
         layers,
@@ -209,11 +197,7 @@ fn show(report: &Report) -> Result<(), Failure> {
         )?;
     }
     let tar: u64 = report.layers.iter().filter_map(|layer| layer.size).sum();
-    let verdict = match report.problems.len() {
-        0 => "no problems".to_owned(),
-        1 => "1 problem".to_owned(),
-        many => format!("{many} problems"),
-    };
+    let verdict = verdict(&report.problems);
     out!(
         "{name}: {} layers ({} as tar), {} objects ({}): {verdict}",
         report.layers.len(),
@@ -221,8 +205,7 @@ fn show(report: &Report) -> Result<(), Failure> {
         report.objects,
         human_size(report.bytes)
     )?;
-    let is_old = |shown: &Shown| shown.problem.ends_with(BEFORE_RECIPES);
-    if report.problems.iter().any(is_old) {
+    if report.before_recipes {
         note!("hint: pull again: `berth pull {name}` keeps what these layers lack");
     } else if !report.problems.is_empty() && report.repaired.is_none() {
         note!("hint: `berth verify --repair {name}` fetches what is broken");
@@ -231,5 +214,3 @@ fn show(report: &Report) -> Result<(), Failure> {
 }
 
 const NAME_SOURCE: &str = "name where it is with --from SOURCE";
-/// How the store says that a layer has no recipe.
-const BEFORE_RECIPES: &str = "it was stored before recipes were kept";

@@ -3,12 +3,10 @@
 use std::fs::File;
 use std::io::Read as _;
 
-use crate::content::OSTREEMETA;
+use crate::content::{OSTREEMETA, OSTREEMETA_BYTES_MAX};
 
 /// How much of two files is compared at once, in bytes.
 const BUFFER_BYTES: u64 = 64 << 10;
-/// The longest `user.ostreemeta`, in bytes (`XATTR_SIZE_MAX`).
-const OSTREEMETA_BYTES_MAX: usize = 64 << 10;
 
 /// Whether two files hold the same bytes from where they stand.
 pub(crate) fn same_bytes(a: &File, b: &File) -> std::io::Result<bool> {

@@ -24,7 +24,7 @@ pub(crate) const OSTREEMETA: &str = "user.ostreemeta";
 /// The longest target of a symbolic link, in bytes (`PATH_MAX`).
 pub(crate) const SYMLINK_BYTES_MAX: u64 = 4096;
 /// The largest `user.ostreemeta` that is read, in bytes (`XATTR_SIZE_MAX`).
-const OSTREEMETA_BYTES_MAX: usize = 64 << 10;
+pub(crate) const OSTREEMETA_BYTES_MAX: usize = 64 << 10;
 /// Room for the `user.ostreemeta` of nearly every file; longer ones are read again.
 const OSTREEMETA_BYTES_USUAL: usize = 512;
 /// The largest header of a file in an `archive`, in bytes: xattrs and a target.

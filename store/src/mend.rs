@@ -11,6 +11,7 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Timespec};
 
+use crate::compare::stored_meta;
 use crate::content::OSTREEMETA;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
@@ -89,10 +90,8 @@ fn overwrite(repo: &Repo, staging: &Dir, name: &str, target: &Path) -> Result<()
             objects.set_xattr(target, key, value)?;
         }
     } else {
-        let mut meta = vec![0; 64 << 10];
-        let size = rustix::fs::fgetxattr(&good, OSTREEMETA, &mut meta)
-            .map_err(Error::io("read the metadata of", staging.path().join(name)))?;
-        objects.set_file_xattr(&file, target, OSTREEMETA, &meta[..size])?;
+        let meta = stored_meta(&good).ok_or_else(missing)?;
+        objects.set_file_xattr(&file, target, OSTREEMETA, &meta)?;
     }
     objects.set_file_mode(&file, target, stat.st_mode & 0o7777)?;
     let mtime = Timespec {

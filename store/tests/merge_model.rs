@@ -6,7 +6,7 @@ mod tars;
 
 use model::{Step, Wrong, flatten, merged, stored};
 use proptest::prelude::*;
-use store::{Mode, ObjectKind, Repo};
+use store::{ObjectKind, Repo};
 
 /// Few names, so that entries meet.
 fn path() -> impl Strategy<Value = String> {
@@ -64,18 +64,8 @@ fn config() -> ProptestConfig {
     }
 }
 
-/// One repository for all inputs of a run: only what is new in each is written.
-fn repository() -> (tempfile::TempDir, Repo) {
-    let temp = tempfile::tempdir().expect("temporary directory");
-    let repo = Repo::init(&temp.path().join("repo"), Mode::BareUser).expect("init");
-    let config = "[core]\nrepo_version=1\nmode=bare-user\nfsync=false\n";
-    std::fs::write(repo.path().join("config"), config).expect("config");
-    let repo = Repo::open(repo.path()).expect("open");
-    (temp, repo)
-}
-
 thread_local! {
-    static REPOSITORY: (tempfile::TempDir, Repo) = repository();
+    static STORE: tars::Store = tars::new_store();
 }
 
 fn check(repo: &Repo, layers: &[Vec<Step>]) -> Result<(), TestCaseError> {
@@ -97,7 +87,7 @@ proptest! {
 
     #[test]
     fn merging_is_what_unpacking_would_be(layers in prop::collection::vec(prop::collection::vec(step(), 0..10), 1..5)) {
-        REPOSITORY.with(|(_, repo)| check(repo, &layers))?;
+        STORE.with(|store| check(&store.repo, &layers))?;
     }
 }
 

@@ -1,13 +1,15 @@
 //! Tars that nobody should write: each is a layer or an error. Nothing panics, nothing appears outside the repository,
 //! no limit is exceeded, and what was stored can be read again.
 
+mod tars;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
 use store::{
-    ContentKind, DiffId, Error, ImportedLayer, LayerLimits, LayerOrigin, Mode, ObjectId, Repo,
-    TreeId, import_layer, known_layer,
+    ContentKind, DiffId, Error, ImportedLayer, LayerLimits, LayerOrigin, ObjectId, Repo, TreeId,
+    import_layer, known_layer,
 };
 
 const LIMITS: LayerLimits = LayerLimits {
@@ -126,17 +128,8 @@ fn write(tar: &mut Vec<u8>, entry: &Entry) {
     tar.resize(tar.len().next_multiple_of(512), 0);
 }
 
-fn repository() -> (tempfile::TempDir, Repo) {
-    let temp = tempfile::tempdir().expect("temporary directory");
-    let repo = Repo::init(&temp.path().join("repo"), Mode::BareUser).expect("init");
-    let config = "[core]\nrepo_version=1\nmode=bare-user\nfsync=false\n";
-    std::fs::write(repo.path().join("config"), config).expect("config");
-    let repo = Repo::open(repo.path()).expect("open");
-    (temp, repo)
-}
-
 thread_local! {
-    static REPOSITORY: (tempfile::TempDir, Repo) = repository();
+    static STORE: tars::Store = tars::new_store();
 }
 
 fn import(repo: &Repo, tar: &[u8], diff_id: Option<DiffId>) -> Result<ImportedLayer, Error> {
@@ -242,14 +235,14 @@ proptest! {
             Some(cut) if !tar.is_empty() => tar.truncate(cut.index(tar.len())),
             _ => tar.extend([0; 1024]),
         }
-        REPOSITORY.with(|(temp, repo)| check(repo, temp.path(), &tar))?;
+        STORE.with(|store| check(&store.repo, store.temp.path(), &tar))?;
     }
 }
 
 /// Each of these once got further than it should.
 #[test]
 fn known_bad_tars() {
-    let (temp, repo) = repository();
+    let tars::Store { temp, repo } = tars::new_store();
     let plain = Entry {
         kind: b'0',
         path: b"a".to_vec(),
@@ -305,7 +298,7 @@ fn known_bad_tars() {
 
 #[test]
 fn content_ends_at_its_limit() {
-    let (temp, repo) = repository();
+    let tars::Store { temp, repo } = tars::new_store();
     let tar_of = |sizes: [usize; 2]| {
         let mut tar = Vec::new();
         for (name, size) in [b"a", b"b"].into_iter().zip(sizes) {

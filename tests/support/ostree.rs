@@ -137,3 +137,20 @@ impl<'a> Ostree<'a> {
         self.text(args).trim().to_owned()
     }
 }
+
+/// The same words to `berth repo` on the repository `ours` of a home, and to stock on `stock`: both work, or neither does.
+#[track_caller]
+pub fn beside_stock(home: &Home, ours: &str, words: &str) -> (Ran, Ran) {
+    let ours = home
+        .sh(&format!("\"$BERTH\" --repo={ours} repo {words}"))
+        .run();
+    let stock = home.sh(&format!("ostree --repo=stock {words}")).run();
+    assert_eq!(
+        ours.status.success(),
+        stock.status.success(),
+        "{words}\n{}{}",
+        ours.stderr,
+        stock.stderr
+    );
+    (ours, stock)
+}

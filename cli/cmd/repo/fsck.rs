@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use store::{FsckOptions, FsckReport, LockWait, MendedLocally, Problem, Repo};
+use store::{FsckOptions, FsckReport, LockWait, MendedLocally, Repo};
 
-use crate::context::Context;
-use crate::report::{self, Failure, chain, human_size, note, out};
+use crate::context::{Context, say_waiting};
+use crate::problem::{Shown, verdict};
+use crate::report::{self, Failure, human_size, note, out};
 
 /// Check every object and ref; exit code 1 when something is wrong
 #[derive(Debug, clap::Args)]
@@ -21,14 +22,6 @@ pub(crate) struct FsckArgs {
     /// Print only problems
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
-}
-
-#[derive(Serialize)]
-struct Shown {
-    kind: Option<&'static str>,
-    id: Option<String>,
-    place: Option<String>,
-    problem: String,
 }
 
 #[derive(Serialize)]
@@ -54,7 +47,7 @@ pub(crate) fn fsck(args: FsckArgs, context: &Context) -> Result<ExitCode, Failur
         problems,
         ..
     } = found;
-    let problems: Vec<Shown> = problems.iter().map(show).collect();
+    let problems: Vec<Shown> = problems.iter().map(Shown::new).collect();
     let code = if problems.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -71,12 +64,7 @@ pub(crate) fn fsck(args: FsckArgs, context: &Context) -> Result<ExitCode, Failur
         })?;
         return Ok(code);
     }
-    for Shown { problem, place, .. } in &problems {
-        match place {
-            Some(place) => out!("{problem} (in {})", report::printable(place))?,
-            None => out!("{problem}")?,
-        }
-    }
+    problems.iter().try_for_each(|shown| shown.print(""))?;
     if let Some(MendedLocally {
         modes,
         removed,
@@ -91,11 +79,7 @@ pub(crate) fn fsck(args: FsckArgs, context: &Context) -> Result<ExitCode, Failur
         note!("hint: `berth verify --repair NAME` fetches what is broken of an image");
     }
     if !args.quiet {
-        let verdict = match problems.len() {
-            0 => "no problems".to_owned(),
-            1 => "1 problem".to_owned(),
-            many => format!("{many} problems"),
-        };
+        let verdict = verdict(&problems);
         out!(
             "checked {objects} objects ({}), {commits} of them commits: {verdict}",
             human_size(bytes)
@@ -120,21 +104,11 @@ fn check(
     if !args.repair || found.problems.is_empty() {
         return Ok((found, None));
     }
-    let waiting = |holder: &str| note!("waiting for the repository: {holder} holds it");
     let wait = LockWait {
         timeout: Some(context.lock_timeout),
-        waiting: &waiting,
+        waiting: &say_waiting,
     };
     let mended = store::mend_locally(repo, &found, &wait)?;
     let _lock = context.lock_for_reading(repo)?;
     Ok((store::fsck(repo, &options)?, Some(mended)))
-}
-
-fn show(problem: &Problem) -> Shown {
-    Shown {
-        kind: problem.object.map(|(kind, _)| kind.as_str()),
-        id: problem.object.map(|(_, id)| id.hex()),
-        place: problem.place.clone(),
-        problem: chain(&problem.error),
-    }
 }

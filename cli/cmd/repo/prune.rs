@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use store::{Depth, LockWait, PruneOptions};
 
-use crate::context::Context;
-use crate::report::{self, Failure, note, out};
+use crate::context::{Context, say_waiting};
+use crate::report::{self, Failure, out};
 
 /// Delete what no commit leads to; `berth gc` knows of images, this does not
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,6 @@ pub(crate) struct PruneArgs {
 /// Prunes the repository.
 pub(crate) fn prune(args: PruneArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
-    let waiting = |holder: &str| note!("waiting for the repository: {holder} holds it");
     let timeout: Option<Duration> = Some(context.lock_timeout);
     let found = store::prune(
         &repo,
@@ -39,7 +38,7 @@ pub(crate) fn prune(args: PruneArgs, context: &Context) -> Result<ExitCode, Fail
             dry_run: args.dry_run,
             wait: LockWait {
                 timeout,
-                waiting: &waiting,
+                waiting: &say_waiting,
             },
         },
     )?;
