@@ -55,6 +55,11 @@ fn staging(home: &Home) -> Vec<PathBuf> {
         .collect()
 }
 
+/// How many images and layers are being fetched, or were when somebody was killed.
+fn locks(home: &Home) -> usize {
+    fs::read_dir(home.repo().join("berth/lock")).map_or(0, Iterator::count)
+}
+
 /// Nothing is left of any pull.
 #[track_caller]
 fn nothing_left(home: &Home) {
@@ -80,7 +85,12 @@ impl Hanging {
         let top = Layer::new(many("top", 400).finish(), Form::Gzip);
         let gate = Gate::default();
         let (closed, blob, path) = (gate.clone(), top.blob.clone(), top.digest.clone());
-        let image = Image::new([Layer::new(shared.finish(), Form::Gzip), top]);
+        let shared = Layer::new(shared.finish(), Form::Gzip);
+        let lower = home
+            .repo()
+            .join("refs/heads/ocirecipe")
+            .join(shared.diff_id.strip_prefix("sha256:").unwrap());
+        let image = Image::new([shared, top]);
         let registry = Double::serve(&image, move |asked| {
             let is_top = asked.path.ends_with(&path);
             is_top.then(|| Answer::ok(blob.clone()).pause(blob.len() / 2, &closed))
@@ -92,6 +102,9 @@ impl Hanging {
             let found = staging(home);
             let count = |path| fs::read_dir(path).map_or(0, Iterator::count);
             found.len() == 1 && found.iter().all(|path| count(path) > 50)
+        });
+        until("the lower layer is done, and its lock gone", || {
+            lower.exists() && locks(home) == 2
         });
         Self {
             pull,

@@ -1,11 +1,10 @@
 //! Of several pulls of the same one works.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use rustix::process::Signal;
 
-use super::{Hanging, many, nothing_left, shown, until, until_stderr, whole};
+use super::{Hanging, locks, many, nothing_left, shown, until, until_stderr, whole};
 use crate::pull::double::{Answer, Double, Gate};
 use crate::support::Home;
 use crate::support::digest;
@@ -163,12 +162,7 @@ fn a_killed_pull_is_in_nobodys_way() {
     } = Hanging::start(&home, Tar::new().file("base", "base"));
     pull.signal(Signal::KILL);
     pull.wait();
-    let locks = || {
-        fs::read_dir(home.repo().join("berth/lock"))
-            .unwrap()
-            .count()
-    };
-    assert!((2..=3).contains(&locks()), "of the image and its layers");
+    assert_eq!(locks(&home), 2, "of the image and its upper layer");
     gate.open();
     let args = ["--lock-timeout", "0", "pull", "--name", "app"];
     let args = args.into_iter().map(str::to_owned);
