@@ -109,11 +109,11 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
 
 fn remote(args: &InspectArgs, context: &Context) -> Result<Found, Failure> {
     let progress = Progress::new(context, false);
-    let (platform, registry) = (args.flags.platform(), args.flags.registry());
+    let (platform, options) = (args.flags.platform(), args.flags.source(context));
     let result = fetch::inspect(
         &super::pull::parse(&args.image)?,
         &platform,
-        &registry,
+        &options,
         &|event| progress.event(&event),
     );
     let (names, resolved) = result.map_err(|error| match Source::is_explicit(&args.image) {

@@ -3,6 +3,7 @@
 pub(crate) mod cat;
 pub(crate) mod checkout;
 pub(crate) mod completion;
+pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod gc;

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fetch::{Credentials, LeftOut, Proxies, PullOptions, Pulled, RegistryOptions, Source};
+use fetch::{
+    Credentials, LeftOut, Proxies, PullOptions, Pulled, RegistryOptions, Source, SourceOptions,
+};
 use store::LayerLimits;
 use store::oci::Platform;
 
@@ -116,7 +118,7 @@ impl PullFlags {
             platform: self.platform(),
             name,
             jobs,
-            registry: self.registry(),
+            source: self.source(context),
             lock_timeout: Some(context.lock_timeout),
             limits: LayerLimits::default(),
             progress: &|event| progress.event(&event),
@@ -133,8 +135,17 @@ impl PullFlags {
         self.platform.clone().unwrap_or_else(host_platform)
     }
 
-    /// How to talk to registries.
-    pub(crate) fn registry(&self) -> RegistryOptions {
+    /// How to reach a source.
+    pub(crate) fn source(&self, context: &Context) -> SourceOptions {
+        SourceOptions {
+            registry: self.registry(),
+            scratch: context.repo.join("tmp"),
+            rootfs_config: None,
+            docker_socket: "/var/run/docker.sock".into(),
+        }
+    }
+
+    fn registry(&self) -> RegistryOptions {
         RegistryOptions {
             tls_verify: self.tls_verify,
             ca: self.ca.clone(),

@@ -35,6 +35,14 @@ pub enum Error {
         /// The rule it breaks.
         why: String,
     },
+    /// A destination that no transport understands.
+    #[error("cannot understand destination {given:?}: {why}")]
+    BadDestination {
+        /// The text as it was given.
+        given: String,
+        /// The rule it breaks.
+        why: String,
+    },
     /// The file system refused.
     #[error("cannot {op} {}", path.display())]
     Io {

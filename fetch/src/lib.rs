@@ -20,7 +20,9 @@
 
 mod archive;
 mod blob;
+mod copy;
 mod decompress;
+mod destination;
 mod docker_archive;
 mod error;
 mod event;
@@ -38,6 +40,8 @@ mod resolve;
 mod source;
 mod transport;
 
+pub use copy::{Copied, CopyOptions, copy};
+pub use destination::Destination;
 pub use error::{Error, Result};
 pub use event::{Event, Progress};
 pub use inspect::inspect;
@@ -46,5 +50,5 @@ pub use pull::{LeftOut, PullOptions, Pulled, pull};
 pub use registry::{Credentials, Network, Proxies, RegistryOptions};
 pub use repair::{Repaired, repair};
 pub use resolve::{Resolved, resolve};
-pub use source::{Pick, Source};
-pub use transport::{Root, Transport, open};
+pub use source::{OstreeName, Pick, Source};
+pub use transport::{Root, SourceOptions, Transport, open};

@@ -25,7 +25,16 @@ impl Names {
     pub fn of(source: &Source, found: Option<&str>) -> Result<Self> {
         let path = match source {
             Source::Registry(reference) => return Ok(Self::canonical(reference)),
-            Source::DockerArchive { path, .. }
+            Source::Ostree(ostree) => return Self::verbatim(&ostree.name),
+            Source::DockerDaemon(name) => {
+                return match found.unwrap_or(name).parse::<Reference>() {
+                    Ok(reference) => Ok(Self::canonical(&reference)),
+                    Err(_) => Self::verbatim(name),
+                };
+            }
+            Source::Directory(path)
+            | Source::RootfsTar(path)
+            | Source::DockerArchive { path, .. }
             | Source::OciArchive { path, .. }
             | Source::OciLayout { path, .. } => path,
         };

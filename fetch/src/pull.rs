@@ -22,10 +22,9 @@ use crate::event::{Event, Progress};
 use crate::layer::{Fetch, Fetched};
 use crate::limits::JOBS_MAX;
 use crate::names::Names;
-use crate::registry::RegistryOptions;
 use crate::resolve::{Resolved, choose};
 use crate::source::Source;
-use crate::transport::{Transport, open};
+use crate::transport::{SourceOptions, Transport, open};
 
 /// How many of the entries that layers lost are named.
 const LEFT_OUT_NAMED_MAX: usize = 20;
@@ -39,8 +38,8 @@ pub struct PullOptions<'a> {
     pub name: Option<String>,
     /// How many layers to fetch at a time.
     pub jobs: usize,
-    /// How to talk to registries.
-    pub registry: RegistryOptions,
+    /// How to reach the source.
+    pub source: SourceOptions,
     /// How long to wait for the repository's lock; `None` waits for ever.
     pub lock_timeout: Option<Duration>,
     /// What a layer may hold.
@@ -117,7 +116,7 @@ fn pull_inner(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result
             waiting: &waiting,
         },
     )?;
-    let transport = open(source, &options.registry, progress)?;
+    let transport = open(source, &options.source, progress)?;
     let chosen = choose(transport.as_ref(), &options.platform)?;
     // Of several pulls of one image one works; the others then find all of it.
     let image = chosen.manifest.digest();

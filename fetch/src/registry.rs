@@ -37,6 +37,22 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
 /// The header in which a registry says the digest of a manifest.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
+/// What is wanted of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To read it.
+    Pull,
+}
+
+impl Access {
+    /// The actions of a token's scope.
+    fn actions(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+        }
+    }
+}
+
 /// How to talk to registries.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
@@ -93,7 +109,7 @@ impl Registry {
     ) -> Result<Self> {
         Ok(Self {
             reference: reference.clone(),
-            client: Client::open(reference, options, progress)?,
+            client: Client::open(reference, Access::Pull, options, progress)?,
         })
     }
 
@@ -104,10 +120,8 @@ impl Registry {
             None => format!("image {}", self.reference),
         };
         let request = Request {
-            what: &what,
-            path: format!("manifests/{name}"),
             accept: Some(MANIFESTS),
-            offset: 0,
+            ..Request::get(&what, format!("manifests/{name}"))
         };
         let answer = self.client.get(&request)?;
         let header = |name: &str| {

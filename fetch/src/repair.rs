@@ -82,7 +82,7 @@ fn mend(
     // Where only the flattened tree is broken, everything to mend it with is here.
     let needs_source = found.documents_broken || !found.broken_layers.is_empty();
     let transport = match needs_source {
-        true => Some(open(source, &options.registry, options.progress)?),
+        true => Some(open(source, &options.source, options.progress)?),
         false => None,
     };
     let (manifest, config) = documents(repo, name, transport.as_deref(), options, found)?;

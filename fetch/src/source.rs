@@ -37,6 +37,54 @@ pub enum Source {
         /// Which of its images.
         pick: Pick,
     },
+    /// An image that docker's daemon has, by name or id.
+    DockerDaemon(String),
+    /// A directory as `skopeo copy … dir:` writes it.
+    Directory(PathBuf),
+    /// A tar of a root file system.
+    RootfsTar(PathBuf),
+    /// An image in an OSTree repository, as skopeo's `ostree:` transport left it.
+    Ostree(OstreeName),
+}
+
+/// An image in an OSTree repository: `NAME[@REPO]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OstreeName {
+    /// The image's name with its tag, else `:latest`; not normalised.
+    pub name: String,
+    /// The repository.
+    pub repo: PathBuf,
+}
+
+impl OstreeName {
+    /// The repository that is meant when none is named (containers/image).
+    const REPO: &str = "/ostree/repo";
+
+    /// Parses `NAME[@REPO]`.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        let (name, repo) = text.split_once('@').unwrap_or((text, Self::REPO));
+        if name.is_empty() || repo.is_empty() {
+            return Err("expected NAME[@REPO]");
+        }
+        let has_tag = name
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.contains(':'));
+        let name = match has_tag {
+            true => name.to_owned(),
+            false => format!("{name}:latest"),
+        };
+        Ok(Self {
+            name,
+            repo: repo.into(),
+        })
+    }
+}
+
+impl fmt::Display for OstreeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.repo.display())
+    }
 }
 
 /// Which image of a layout or archive is meant.
@@ -58,20 +106,23 @@ impl Source {
 }
 
 /// The transports that are known by name and not built.
-const ABSENT: [&str; 6] = [
-    "dir",
+const ABSENT: [&str; 2] = ["containers-storage", "sif"];
+
+/// The transports that take a path or a name.
+const NAMED: [&str; 7] = [
+    "oci",
+    "oci-archive",
+    "docker-archive",
     "docker-daemon",
-    "containers-storage",
-    "ostree",
+    "dir",
     "rootfs-tar",
-    "sif",
+    "ostree",
 ];
 
 /// Splits `text` at its transport, if it starts with one that takes a path.
 fn transport(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = text.split_once(':')?;
-    (["oci", "oci-archive", "docker-archive"].contains(&name) || ABSENT.contains(&name))
-        .then_some((name, rest))
+    (NAMED.contains(&name) || ABSENT.contains(&name)).then_some((name, rest))
 }
 
 impl FromStr for Source {
@@ -85,6 +136,16 @@ impl FromStr for Source {
         if let Some((name, rest)) = transport(text) {
             if ABSENT.contains(&name) {
                 return Err(Error::unsupported("transport", name));
+            }
+            if rest.is_empty() {
+                return Err(bad("it has no path"));
+            }
+            match name {
+                "docker-daemon" => return Ok(Self::DockerDaemon(rest.to_owned())),
+                "dir" => return Ok(Self::Directory(rest.into())),
+                "rootfs-tar" => return Ok(Self::RootfsTar(rest.into())),
+                "ostree" => return Ok(Self::Ostree(OstreeName::parse(rest).map_err(bad)?)),
+                _ => {}
             }
             let (path, pick) = split_pick(rest).map_err(bad)?;
             return Ok(match name {
@@ -128,6 +189,10 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (transport, path, pick) = match self {
             Self::Registry(reference) => return write!(f, "docker://{reference}"),
+            Self::DockerDaemon(name) => return write!(f, "docker-daemon:{name}"),
+            Self::Directory(path) => return write!(f, "dir:{}", path.display()),
+            Self::RootfsTar(path) => return write!(f, "rootfs-tar:{}", path.display()),
+            Self::Ostree(name) => return write!(f, "ostree:{name}"),
             Self::OciLayout { path, pick } => ("oci", path, pick),
             Self::OciArchive { path, pick } => ("oci-archive", path, pick),
             Self::DockerArchive { path, pick } => ("docker-archive", path, pick),
@@ -165,6 +230,11 @@ mod tests {
                 "docker-archive:a.tar:busybox:latest",
                 "docker-archive:a.tar:busybox:latest",
             ),
+            ("docker-daemon:busybox:1", "docker-daemon:busybox:1"),
+            ("dir:/srv/x", "dir:/srv/x"),
+            ("rootfs-tar:x.tar.gz", "rootfs-tar:x.tar.gz"),
+            ("ostree:redis@/srv/repo", "ostree:redis:latest@/srv/repo"),
+            ("ostree:a/b:1", "ostree:a/b:1@/ostree/repo"),
         ];
         for (text, printed) in table {
             let source: Source = text.parse().expect(text);
@@ -200,7 +270,7 @@ mod tests {
                 "https://a/b",
                 "cannot understand source \"https://a/b\": a registry is named without http:// or https://",
             ),
-            ("dir:/x", "cannot use transport dir: not supported"),
+            ("sif:/x", "cannot use transport sif: not supported"),
         ];
         for (text, error) in table {
             assert_eq!(text.parse::<Source>().expect_err(text).to_string(), error);

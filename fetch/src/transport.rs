@@ -5,6 +5,7 @@
 //! same way.
 
 use std::io::Read;
+use std::path::PathBuf;
 
 use store::oci::Descriptor;
 
@@ -50,14 +51,34 @@ pub struct Root {
     pub name: Option<String>,
 }
 
+/// How to reach sources, whichever kind they are.
+#[derive(Debug, Clone)]
+pub struct SourceOptions {
+    /// How to talk to registries.
+    pub registry: RegistryOptions,
+    /// A directory with room, for what comes from a pipe or compressed and has to be read more than once. What is put
+    /// there has no name, so nothing is left of it.
+    pub scratch: PathBuf,
+    /// The config for a `rootfs-tar:`, instead of an empty one.
+    pub rootfs_config: Option<PathBuf>,
+    /// The socket of docker's daemon.
+    pub docker_socket: PathBuf,
+}
+
 /// Opens a source.
 pub fn open(
     source: &Source,
-    options: &RegistryOptions,
+    options: &SourceOptions,
     progress: Progress<'_>,
 ) -> Result<Box<dyn Transport>> {
     Ok(match source {
-        Source::Registry(reference) => Box::new(Registry::open(reference, options, progress)?),
+        Source::Registry(reference) => {
+            Box::new(Registry::open(reference, &options.registry, progress)?)
+        }
+        Source::DockerDaemon(_)
+        | Source::Directory(_)
+        | Source::RootfsTar(_)
+        | Source::Ostree(_) => return Err(Error::unsupported("source", source.to_string())),
         Source::OciLayout { path, pick } => {
             Box::new(Layout::new(Files::directory(path)?, pick.clone()))
         }

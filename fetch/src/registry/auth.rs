@@ -10,10 +10,10 @@ use reqwest::blocking::Response;
 use reqwest::header::WWW_AUTHENTICATE;
 use serde::Deserialize;
 
-use super::Network;
 use super::challenge::{self, Challenge};
 use super::client::{Client, Request};
 use super::credentials::Credentials;
+use super::{Access, Network};
 use crate::error::{Error, Result};
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::transport::read_limited;
@@ -33,11 +33,11 @@ struct TokenReply {
 }
 
 impl Authorizer {
-    /// For pulling from one repository.
-    pub(crate) fn new(credentials: Option<Credentials>, repository: &str) -> Self {
+    /// For one repository.
+    pub(crate) fn new(credentials: Option<Credentials>, repository: &str, access: Access) -> Self {
         Self {
             credentials,
-            scope: format!("repository:{repository}:pull"),
+            scope: format!("repository:{repository}:{}", access.actions()),
             header: Mutex::new(None),
         }
     }
@@ -117,12 +117,7 @@ impl Authorizer {
                 query.append_pair("account", credentials.user());
             }
         }
-        let request = Request {
-            what: "a token",
-            path: String::new(),
-            accept: None,
-            offset: 0,
-        };
+        let request = Request::get("a token", "");
         let authorization = self.credentials.as_ref().map(Credentials::basic);
         let answer = registry.success(
             registry.follow(&url, authorization.as_deref(), &request)?,

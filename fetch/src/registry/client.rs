@@ -16,7 +16,7 @@ use reqwest::{StatusCode, Url};
 use store::Reference;
 
 use super::auth::Authorizer;
-use super::{Network, RegistryOptions, dns, tls};
+use super::{Access, Network, RegistryOptions, dns, tls};
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::limits::{
@@ -47,10 +47,23 @@ pub(crate) struct Request<'a> {
     pub(crate) offset: u64,
 }
 
+impl<'a> Request<'a> {
+    /// Asks for all of `path`.
+    pub(crate) fn get(what: &'a str, path: impl Into<String>) -> Self {
+        Self {
+            what,
+            path: path.into(),
+            accept: None,
+            offset: 0,
+        }
+    }
+}
+
 impl Client {
     /// Prepares to talk to the registry of `reference`, and finds out whether it speaks TLS where that is open.
     pub(crate) fn open(
         reference: &Reference,
+        access: Access,
         options: &RegistryOptions,
         progress: Progress<'_>,
     ) -> Result<Self> {
@@ -66,7 +79,7 @@ impl Client {
             host: authority(&base),
             base,
             repository: reference.repository.clone(),
-            authorizer: Authorizer::new(credentials, &reference.repository),
+            authorizer: Authorizer::new(credentials, &reference.repository, access),
         };
         if loopback || !options.tls_verify {
             client.fall_back(progress)?;
@@ -179,12 +192,7 @@ impl Client {
 
     /// Turns to plain HTTP when the registry answers TLS with something else.
     fn fall_back(&mut self, progress: Progress<'_>) -> Result<()> {
-        let ping = Request {
-            what: "its version",
-            path: String::new(),
-            accept: None,
-            offset: 0,
-        };
+        let ping = Request::get("its version", "");
         let url = self
             .base
             .join("v2/")

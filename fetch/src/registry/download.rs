@@ -101,10 +101,8 @@ impl Read for Download<'_> {
 /// Asks for a blob from `offset` on, and returns an answer that stands there.
 fn request(client: &Client, what: &str, path: &str, size: u64, offset: u64) -> Result<Response> {
     let mut answer = client.get(&Request {
-        what,
-        path: path.to_owned(),
-        accept: None,
         offset,
+        ..Request::get(what, path)
     })?;
     let number = |name| {
         answer
