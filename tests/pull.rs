@@ -26,7 +26,7 @@ pub(crate) fn noise(size: usize) -> Vec<u8> {
 
 /// No image is visible, however far the pull came.
 #[track_caller]
-fn no_image(home: &Home) {
+pub fn no_image(home: &Home) {
     for kind in ["ociimage", "ocifs"] {
         let refs = home.repo().join("refs/heads").join(kind);
         let names: Vec<_> = std::fs::read_dir(refs)

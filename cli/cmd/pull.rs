@@ -64,6 +64,9 @@ pub(crate) struct PullFlags {
         hide_env_values = true
     )]
     authfile: Option<PathBuf>,
+    /// Hold images to this policy [default: ~/.config/containers/policy.json, /etc/containers/policy.json, if there is one]
+    #[arg(long, value_name = "FILE")]
+    signature_policy: Option<PathBuf>,
     /// Log in as this user
     #[arg(long, value_name = "USER[:PASSWORD]")]
     creds: Option<Credentials>,
@@ -142,6 +145,7 @@ impl PullFlags {
             scratch: context.repo.join("tmp"),
             rootfs_config: None,
             docker_socket: "/var/run/docker.sock".into(),
+            policy: self.signature_policy.clone().or_else(policy),
         }
     }
 
@@ -156,6 +160,16 @@ impl PullFlags {
             user_agent: concat!("berth/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
+}
+
+/// The signature policy of this user or host, if there is one.
+fn policy() -> Option<PathBuf> {
+    let home = env("HOME").map(PathBuf::from);
+    let config = env("XDG_CONFIG_HOME").map(PathBuf::from);
+    let config = config.or_else(|| home.map(|home| home.join(".config")));
+    let own = config.map(|config| config.join("containers/policy.json"));
+    let host = PathBuf::from("/etc/containers/policy.json");
+    own.into_iter().chain([host]).find(|path| path.exists())
 }
 
 /// The proxies of the environment, by the names that curl and Go read.

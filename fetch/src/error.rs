@@ -123,6 +123,14 @@ pub enum Error {
         /// Those that the index has.
         offered: String,
     },
+    /// An image that must not come here.
+    #[error("policy {} refuses it: {why}", path.display())]
+    Policy {
+        /// The policy.
+        path: PathBuf,
+        /// What it asks for.
+        why: String,
+    },
     /// A manifest that describes something else.
     #[error("{what} is not a container image: {why}")]
     NotAnImage {

@@ -33,6 +33,14 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest auth file, in bytes.
 pub const AUTH_FILE_BYTES_MAX: u64 = 4 << 20;
+/// The largest signature policy or key of one, in bytes.
+pub const POLICY_BYTES_MAX: u64 = 1 << 20;
+/// The most keys of one requirement of a policy.
+pub const POLICY_KEYS_MAX: usize = 64;
+/// The most signatures that are attached to one image.
+pub const SIGNATURES_MAX: usize = 128;
+/// The largest payload of a signature, in bytes.
+pub const SIGNED_BYTES_MAX: u64 = 1 << 20;
 /// The largest bundle of CA certificates, in bytes.
 pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 /// Blobs up to this size are not kept aside while they stream, in bytes.

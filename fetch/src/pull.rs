@@ -22,6 +22,7 @@ use crate::event::{Event, Progress};
 use crate::layer::{Fetch, Fetched};
 use crate::limits::JOBS_MAX;
 use crate::names::Names;
+use crate::policy::Policy;
 use crate::resolve::{Resolved, choose};
 use crate::source::Source;
 use crate::transport::{SourceOptions, Transport, open};
@@ -118,6 +119,9 @@ fn pull_inner(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result
     )?;
     let transport = open(source, &options.source, progress)?;
     let chosen = choose(transport.as_ref(), &options.platform)?;
+    if let Some(policy) = &options.source.policy {
+        Policy::read(policy)?.check(source, transport.as_ref(), &chosen.digests())?;
+    }
     // Of several pulls of one image one works; the others then find all of it.
     let image = chosen.manifest.digest();
     let what = format!("image {image}");

@@ -3,6 +3,7 @@
 //! Only three requests are ever made: a manifest by tag or digest, a blob by digest, and a token. URLs that a manifest
 //! lists for a layer are never followed: the registry's own blob or nothing.
 
+mod attached;
 mod auth;
 mod challenge;
 mod client;
@@ -26,7 +27,7 @@ use self::client::{Client, Request};
 use self::download::Download;
 use crate::error::{Error, Result};
 use crate::event::Progress;
-use crate::transport::{Root, Transport, read_limited};
+use crate::transport::{Root, Signature, Transport, read_limited};
 
 /// Every manifest type that is understood, for the `Accept` header.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
@@ -197,5 +198,9 @@ impl Transport for Registry {
 
     fn is_remote(&self) -> bool {
         true
+    }
+
+    fn signatures(&self, digest: &Digest) -> Result<Vec<Signature>> {
+        self.attached(digest)
     }
 }

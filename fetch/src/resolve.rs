@@ -93,6 +93,13 @@ pub(crate) fn choose(transport: &dyn Transport, wanted: &Platform) -> Result<Cho
 }
 
 impl Chosen {
+    /// The digests that the image can be trusted by: its manifest's, and that of what its name leads to.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        let mut digests = vec![self.manifest.digest(), self.digest];
+        digests.dedup();
+        digests
+    }
+
     /// Adds the config: `known`, if the manifest's is known already, else the source's.
     pub(crate) fn resolve(
         self,

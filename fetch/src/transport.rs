@@ -7,6 +7,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use store::Digest;
 use store::oci::Descriptor;
 
 use crate::archive::Archive;
@@ -38,6 +39,20 @@ pub trait Transport: Sync {
 
     /// Whether blobs come from afar, so that what has come is worth keeping.
     fn is_remote(&self) -> bool;
+
+    /// Who signed the manifest of that digest, as far as the source holds signatures.
+    fn signatures(&self, _digest: &Digest) -> Result<Vec<Signature>> {
+        Ok(Vec::new())
+    }
+}
+
+/// What was signed, and the signature of it.
+#[derive(Debug, Clone)]
+pub struct Signature {
+    /// A simple-signing payload: which digest is meant, under which name.
+    pub payload: Vec<u8>,
+    /// Its signature.
+    pub signature: Vec<u8>,
 }
 
 /// What a source names: bytes of a manifest or index, not parsed yet.
@@ -63,6 +78,8 @@ pub struct SourceOptions {
     pub rootfs_config: Option<PathBuf>,
     /// The socket of docker's daemon.
     pub docker_socket: PathBuf,
+    /// The containers-policy.json(5) that images must satisfy to be stored or copied, if there is one.
+    pub policy: Option<PathBuf>,
 }
 
 /// Opens a source.
