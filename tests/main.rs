@@ -18,6 +18,7 @@ mod containers;
 mod diff;
 mod gc;
 mod locks;
+mod looking;
 mod materials;
 mod merge;
 mod modes;

@@ -28,6 +28,9 @@ pub(crate) struct InspectArgs {
     /// Print the image's config byte for byte
     #[arg(long)]
     config: bool,
+    /// Do not ask a registry for the other tags of the repository
+    #[arg(short, long)]
+    no_tags: bool,
     #[command(flatten)]
     flags: PullFlags,
 }
@@ -37,8 +40,14 @@ struct Inspected {
     name: String,
     id: Digest,
     digest: Digest,
+    tags: Vec<String>,
     platform: String,
+    architecture: String,
+    os: String,
+    variant: Option<String>,
     created: Option<String>,
+    author: Option<String>,
+    docker_version: Option<String>,
     user: Option<String>,
     entrypoint: Vec<String>,
     cmd: Vec<String>,
@@ -55,11 +64,14 @@ struct InspectedLayer {
     size: u64,
     media_type: String,
     diff_id: DiffId,
+    annotations: BTreeMap<String, String>,
 }
 
 /// What is known of an image, wherever it is.
 struct Found {
     name: String,
+    /// Of the same image here, or of its repository in a registry.
+    tags: Vec<String>,
     digest: Digest,
     root: Vec<u8>,
     manifest: Manifest,
@@ -98,8 +110,15 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
         Err(store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    let same = |other: &store::Image| other.id == image.id;
+    let here = store::images(&repo)?;
+    let tags = here
+        .iter()
+        .filter(|it| same(it))
+        .map(|it| it.name.to_string());
     Ok(Some(Found {
         name: image.name.to_string(),
+        tags: tags.collect(),
         digest: image.digest,
         root: image.manifest.raw.clone(),
         manifest: image.manifest,
@@ -110,19 +129,30 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
 fn remote(args: &InspectArgs, context: &Context) -> Result<Found, Failure> {
     let progress = Progress::new(context, false);
     let (platform, options) = (args.flags.platform(), args.flags.source(context));
-    let result = fetch::inspect(
-        &super::pull::parse(&args.image)?,
-        &platform,
-        &options,
-        &|event| progress.event(&event),
-    );
+    let source = super::pull::parse(&args.image)?;
+    let result = fetch::inspect(&source, &platform, &options, &|event| {
+        progress.event(&event)
+    });
     let (names, resolved) = result.map_err(|error| match Source::is_explicit(&args.image) {
         true => Failure::from(error),
         false => Failure::new(error)
             .hint("no image of that name is here; `berth images` lists those that are"),
     })?;
+    let tags = match &source {
+        Source::Registry(reference) if !args.no_tags && !args.raw && !args.config => {
+            fetch::tags(reference, &options, &|event| progress.event(&event)).unwrap_or_else(
+                |error| {
+                    // The image may be looked at by those who may not list its repository.
+                    progress.event(&fetch::Event::Warning(&report::chain(&error)));
+                    Vec::new()
+                },
+            )
+        }
+        _ => Vec::new(),
+    };
     Ok(Found {
         name: names.name.to_string(),
+        tags,
         digest: resolved.digest,
         root: resolved.root,
         manifest: resolved.manifest,
@@ -134,6 +164,7 @@ fn describe(found: Found) -> Inspected {
     let Found {
         name,
         digest,
+        tags,
         manifest,
         config,
         ..
@@ -147,12 +178,19 @@ fn describe(found: Found) -> Inspected {
             size: layer.size,
             media_type: layer.media_type,
             diff_id: *diff_id,
+            annotations: layer.annotations,
         });
     Inspected {
         name,
         id: config.id(),
         digest,
+        tags,
         platform: config.platform.to_string(),
+        architecture: config.platform.architecture,
+        os: config.platform.os,
+        variant: config.platform.variant,
+        author: config.author,
+        docker_version: config.docker_version,
         layers: layers.collect(),
         created: config.created,
         user: config.container.user,

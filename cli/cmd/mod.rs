@@ -19,5 +19,6 @@ pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod supervise;
 pub(crate) mod tag;
+pub(crate) mod tags;
 pub(crate) mod verify;
 pub(crate) mod version;

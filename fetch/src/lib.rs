@@ -39,6 +39,7 @@ mod registry;
 mod repair;
 mod resolve;
 mod source;
+mod tags;
 mod transport;
 
 pub use copy::{Copied, CopyOptions, copy};
@@ -52,4 +53,5 @@ pub use registry::{Credentials, Network, Proxies, RegistryOptions};
 pub use repair::{Repaired, repair};
 pub use resolve::{Resolved, resolve};
 pub use source::{OstreeName, Pick, Source};
+pub use tags::tags;
 pub use transport::{Root, Signature, SourceOptions, Transport, open};

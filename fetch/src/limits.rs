@@ -33,6 +33,12 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest auth file, in bytes.
 pub const AUTH_FILE_BYTES_MAX: u64 = 4 << 20;
+/// How many tags a page of them is asked to have.
+pub const TAGS_PAGE: usize = 1000;
+/// The largest page of tags, in bytes.
+pub const TAGS_BYTES_MAX: u64 = 4 << 20;
+/// The most tags of one repository.
+pub const TAGS_MAX: usize = 1 << 18;
 /// The largest signature policy or key of one, in bytes.
 pub const POLICY_BYTES_MAX: u64 = 1 << 20;
 /// The most keys of one requirement of a policy.

@@ -11,6 +11,7 @@ mod credentials;
 mod dns;
 mod download;
 mod network;
+mod tags;
 mod tls;
 
 use std::io::Read;
@@ -112,6 +113,14 @@ impl Registry {
             reference: reference.clone(),
             client: Client::open(reference, Access::Pull, options, progress)?,
         })
+    }
+
+    fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn repository(&self) -> &str {
+        &self.reference.repository
     }
 
     /// Reads a manifest, and holds the registry to the digest that it says and to the one that was asked for.

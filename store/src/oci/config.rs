@@ -84,6 +84,7 @@ pub struct ContainerConfig {
 struct RawConfig {
     created: Option<String>,
     author: Option<String>,
+    docker_version: Option<String>,
     architecture: Option<String>,
     os: Option<String>,
     variant: Option<String>,
@@ -106,6 +107,8 @@ pub struct ImageConfig {
     pub created: Option<String>,
     /// Who made it.
     pub author: Option<String>,
+    /// The docker that made it.
+    pub docker_version: Option<String>,
     /// What it runs on.
     pub platform: Platform,
     /// What a container of it runs.
@@ -145,6 +148,7 @@ impl ImageConfig {
         Ok(Self {
             created: body.created,
             author: body.author,
+            docker_version: body.docker_version,
             platform: Platform {
                 os: body.os.unwrap_or_default(),
                 architecture: body.architecture.unwrap_or_default(),
