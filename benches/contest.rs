@@ -63,6 +63,12 @@ impl Row {
         Some(wall(0)?.as_secs_f64() / wall(at)?.as_secs_f64())
     }
 
+    /// The first one's median user and system time as a share of another's, if both have one.
+    pub fn cpu_share_of(&self, at: usize) -> Option<f64> {
+        let cpu = |at: usize| median(&self.entries.get(at)?.sorted(|it| it.cpu));
+        Some(cpu(0)?.as_secs_f64() / cpu(at)?.as_secs_f64())
+    }
+
     /// `title: name: why` for each contender that failed; it was left out from then on.
     pub fn failures(&self) -> impl Iterator<Item = String> {
         self.entries.iter().filter_map(|entry| {

@@ -39,14 +39,15 @@ impl Image {
         })
     }
 
-    /// `redis: 3 layers, 51 MiB of gzip`.
+    /// `redis: 3 layers, 51 MiB of gzip`. Images whose name ends in it are of zstd.
     pub fn describe(&self) -> String {
         let mib = self.size_bytes >> 20;
-        format!(
-            "{}: {} layers, {mib} MiB of gzip",
-            self.name,
-            self.layers.len()
-        )
+        let form = match self.name.ends_with("-zstd") {
+            true => "zstd",
+            false => "gzip",
+        };
+        let layers = self.layers.len();
+        format!("{}: {layers} layers, {mib} MiB of {form}", self.name)
     }
 
     /// The file of a layer.

@@ -74,12 +74,14 @@ const fn section(
     Section { name, quick, run }
 }
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 13] = [
     section("pull", true, |bench| {
         pull::pull_with_next(bench, "redis", "redis-next")
     }),
     section("checkout", true, |bench| checkout::checkout(bench, "redis")),
     section("pull", false, |bench| pull::pull(bench, "python")),
+    section("pull", false, |bench| pull::pull_zstd(bench, "python-zstd")),
+    section("pull", true, pull::again),
     section("checkout", false, |bench| {
         checkout::checkout(bench, "python")
     }),

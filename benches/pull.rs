@@ -8,6 +8,14 @@ use crate::goals::Goal;
 use crate::images::Image;
 use crate::tools;
 
+/// Of the time of each, for the large image.
+const SHARES_MAX: [(&str, f64); 3] = [(PODMAN.name, 0.25), (UMOCI.name, 0.18), (CHAIN.name, 0.3)];
+/// Of podman's user and system time.
+const CPU_SHARE_MAX: f64 = 0.5;
+/// For an image that has not changed.
+const AGAIN_SECONDS_MAX: f64 = 0.3;
+const AGAIN_REQUESTS_MAX: f64 = 2.0;
+
 /// Of the first image's disk, for one of which 5 % of the base's files differ.
 const GROWTH_PERCENT_MAX: f64 = 8.0;
 
@@ -60,7 +68,75 @@ const PULLERS: [Puller; 5] = [BERTH, PODMAN, UMOCI, CHAIN, SKOPEO];
 pub fn pull(bench: &mut Bench, name: &str) -> Result<Vec<Row>, String> {
     let image = bench.image(name)?;
     let title = format!("pull {}", image.describe());
-    run(bench, &[(title, image)])
+    let mut rows = run(bench, &PULLERS, &[(title, image)])?;
+    rows.iter_mut().for_each(|row| add_goals(row, name));
+    Ok(rows)
+}
+
+/// The same, with layers that only some can read.
+pub fn pull_zstd(bench: &mut Bench, name: &str) -> Result<Vec<Row>, String> {
+    let image = bench.image(name)?;
+    let title = format!("pull {}", image.describe());
+    let mut rows = run(bench, &[BERTH, PODMAN, SKOPEO], &[(title, image)])?;
+    rows.iter_mut().for_each(|row| add_goals(row, name));
+    Ok(rows)
+}
+
+fn add_goals(row: &mut Row, name: &str) {
+    let at = |peer: &str| row.entries.iter().position(|it| it.name == peer);
+    let wall = SHARES_MAX.iter().filter_map(|(peer, limit)| {
+        let at = at(peer)?;
+        Some((
+            format!("time of {name} beside {peer}"),
+            *limit,
+            row.share_of(at),
+        ))
+    });
+    let mut goals: Vec<_> = wall.collect();
+    if let Some(podman) = at(PODMAN.name) {
+        let what = format!("CPU time of {name} beside {}", PODMAN.name);
+        goals.push((what, CPU_SHARE_MAX, row.cpu_share_of(podman)));
+    }
+    row.goals
+        .extend(goals.into_iter().map(|(what, limit, found)| Goal {
+            what,
+            limit,
+            unit: "×",
+            found,
+        }));
+}
+
+/// An image that is here already and has not changed.
+pub fn again(bench: &mut Bench) -> Result<Vec<Row>, String> {
+    let image = bench.image(bench.large())?;
+    let store = bench.fresh_dir("store");
+    with_berth(bench, &image, &store)?;
+    let title = format!("pull {} again", image.name);
+    let mut row = Row::new(title, Unit::Milliseconds, [BERTH.name]);
+    let before = bench.registry.requests().len();
+    let mut pulls = 0.0;
+    contest::rounds(bench, &mut row, |bench, _| {
+        pulls += 1.0;
+        let argv = BERTH.argv(bench, &image, &store, &store);
+        bench.time(argv)
+    });
+    #[expect(clippy::cast_precision_loss, reason = "it is rounded for printing")]
+    let requests = (bench.registry.requests().len() - before) as f64 / pulls;
+    let walls = row.entries[0].sorted(|it| it.wall);
+    row.goals.push(Goal {
+        what: format!("time of pulling {} again", image.name),
+        limit: AGAIN_SECONDS_MAX,
+        unit: "s",
+        found: contest::median(&walls).map(|it| it.as_secs_f64()),
+    });
+    row.goals.push(Goal {
+        what: "requests of each".into(),
+        limit: AGAIN_REQUESTS_MAX,
+        unit: "",
+        found: Some(requests),
+    });
+    bench.remove(&store);
+    Ok(vec![row])
 }
 
 /// One image into an empty store, then another into the same.
@@ -71,7 +147,7 @@ pub fn pull_with_next(bench: &mut Bench, name: &str, next: &str) -> Result<Vec<R
         format!("then pull {}", images[1].describe()),
     ];
     let pulls: Vec<_> = titles.into_iter().zip(images).collect();
-    let mut rows = run(bench, &pulls)?;
+    let mut rows = run(bench, &PULLERS, &pulls)?;
     let grown = |row: &Row| row.entries.first()?.grown_kib();
     if let [first, then] = rows.as_mut_slice() {
         let share = grown(first).zip(grown(then)).map(|(size, more)| {
@@ -89,8 +165,12 @@ pub fn pull_with_next(bench: &mut Bench, name: &str, next: &str) -> Result<Vec<R
     Ok(rows)
 }
 
-fn run(bench: &mut Bench, pulls: &[(String, Image)]) -> Result<Vec<Row>, String> {
-    let pullers: Vec<&Puller> = PULLERS.iter().filter(|it| it.possible()).collect();
+fn run(
+    bench: &mut Bench,
+    pullers: &[Puller],
+    pulls: &[(String, Image)],
+) -> Result<Vec<Row>, String> {
+    let pullers: Vec<&Puller> = pullers.iter().filter(|it| it.possible()).collect();
     let row = |(title, _): &(String, Image)| {
         Row::new(
             title.clone(),
