@@ -5,8 +5,7 @@
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
-use flate2::bufread::MultiGzDecoder;
-
+use crate::gzip::Gzip;
 use crate::limits::ZSTD_WINDOW_LOG_MAX;
 
 /// How many bytes tell the format.
@@ -52,7 +51,7 @@ pub(crate) enum Decompress<R: BufRead> {
     /// As it is.
     Tar(Whole<R>),
     /// From gzip.
-    Gzip(Box<MultiGzDecoder<Whole<R>>>),
+    Gzip(Box<Gzip<Whole<R>>>),
     /// From zstd.
     Zstd(Box<zstd::Decoder<'static, Whole<R>>>),
 }
@@ -69,7 +68,7 @@ impl<R: BufRead> Decompress<R> {
         let input = Cursor::new(start).chain(input);
         Ok(match format {
             Format::Tar => Self::Tar(input),
-            Format::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(input))),
+            Format::Gzip => Self::Gzip(Box::new(Gzip::new(input))),
             Format::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(input)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;

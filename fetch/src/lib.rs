@@ -26,6 +26,7 @@ mod destination;
 mod docker_archive;
 mod error;
 mod event;
+mod gzip;
 mod inspect;
 mod layer;
 mod layout;
