@@ -16,13 +16,18 @@ const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// The annotation that holds a signature, in base64.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
-impl Registry {
+impl Registry<'_> {
     /// The signatures that are attached to the manifest of `digest`; none if there is no such tag.
     pub(super) fn attached(&self, digest: &Digest) -> Result<Vec<Signature>> {
         let tag = format!("sha256-{}.sig", digest.hex());
-        let root = match self.read_manifest(&tag, None) {
-            Err(Error::NotFound { .. }) => return Ok(Vec::new()),
-            other => other?,
+        let found =
+            self.mirrors
+                .ask_aside(|client| match self.read_manifest(client, &tag, None) {
+                    Err(Error::NotFound { .. }) => Ok(None),
+                    other => other.map(Some),
+                })?;
+        let Some(root) = found else {
+            return Ok(Vec::new());
         };
         let Document::Manifest(manifest) = Document::parse(root.raw, &root.media_type)? else {
             return Err(store::Error::malformed(tag, "it is an index").into());

@@ -5,10 +5,10 @@ use reqwest::blocking::Response;
 use reqwest::header::LINK;
 use serde::Deserialize;
 
+use super::client::{Client, Request};
 use super::{Network, Registry};
 use crate::error::{Error, Result};
 use crate::limits::{TAGS_BYTES_MAX, TAGS_MAX, TAGS_PAGE};
-use crate::registry::client::Request;
 use crate::transport::read_limited;
 
 #[derive(Deserialize)]
@@ -16,51 +16,50 @@ struct Page {
     tags: Option<Vec<String>>,
 }
 
-impl Registry {
+impl Registry<'_> {
     /// Every tag, in the registry's order.
     pub(crate) fn tags(&self) -> Result<Vec<String>> {
-        let what = format!("tags of {}", self.repository());
-        let mut tags = Vec::new();
-        let mut query = format!("n={TAGS_PAGE}");
-        loop {
-            let answer = self
-                .client()
-                .get(&Request::get(&what, format!("tags/list?{query}")))?;
-            let next = next_page(&answer);
-            let found = self.page(answer, &what)?;
-            if next.is_some() && found.is_empty() {
-                return Err(self
-                    .client()
-                    .protocol("a page of its tags is empty, and not the last"));
+        let what = format!("tags of {}", self.reference.repository);
+        self.mirrors.choose(|client| list(client, &what))
+    }
+}
+
+fn list(client: &Client, what: &str) -> Result<Vec<String>> {
+    let mut tags = Vec::new();
+    let mut query = format!("n={TAGS_PAGE}");
+    loop {
+        let answer = client.get(&Request::get(what, format!("tags/list?{query}")))?;
+        let next = next_page(&answer);
+        let found = page(client, answer, what)?;
+        if next.is_some() && found.is_empty() {
+            return Err(client.protocol("a page of its tags is empty, and not the last"));
+        }
+        tags.extend(found);
+        if tags.len() > TAGS_MAX {
+            return Err(Error::too_large(what, format!("{TAGS_MAX} tags")));
+        }
+        match next {
+            // Else it would go on for ever.
+            Some(next) if next == query => {
+                return Err(client.protocol("a page of its tags leads to itself"));
             }
-            tags.extend(found);
-            if tags.len() > TAGS_MAX {
-                return Err(Error::too_large(what, format!("{TAGS_MAX} tags")));
-            }
-            match next {
-                // Else it would go on for ever.
-                Some(next) if next == query => {
-                    return Err(self.client().protocol("a page of its tags leads to itself"));
-                }
-                Some(next) => query = next,
-                None => return Ok(tags),
-            }
+            Some(next) => query = next,
+            None => return Ok(tags),
         }
     }
+}
 
-    fn page(&self, answer: Response, what: &str) -> Result<Vec<String>> {
-        let host = self.client().host();
-        let body = read_limited(answer, TAGS_BYTES_MAX, || what.to_owned()).map_err(|limited| {
-            limited.or(|error| Error::Broken {
-                what: what.to_owned(),
-                host: host.to_owned(),
-                source: Network::of(&error),
-            })
-        })?;
-        let page: Page = serde_json::from_slice(&body)
-            .map_err(|error| store::Error::malformed(what, error.to_string()))?;
-        Ok(page.tags.unwrap_or_default())
-    }
+fn page(client: &Client, answer: Response, what: &str) -> Result<Vec<String>> {
+    let body = read_limited(answer, TAGS_BYTES_MAX, || what.to_owned()).map_err(|limited| {
+        limited.or(|error| Error::Broken {
+            what: what.to_owned(),
+            host: client.host().to_owned(),
+            source: Network::of(&error),
+        })
+    })?;
+    let page: Page = serde_json::from_slice(&body)
+        .map_err(|error| store::Error::malformed(what, error.to_string()))?;
+    Ok(page.tags.unwrap_or_default())
 }
 
 /// The query of the page that follows. Only the query of the link counts, so that it leads to nobody else.
