@@ -9,6 +9,7 @@
 
 mod support;
 
+mod airgap;
 mod alone;
 mod basics;
 mod checkout;

@@ -1,5 +1,6 @@
 //! The commands, one file each: resolve the nouns, call one library function, print its report.
 
+pub(crate) mod bundle;
 pub(crate) mod cat;
 pub(crate) mod checkout;
 pub(crate) mod completion;
@@ -10,6 +11,7 @@ pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod inspect;
+pub(crate) mod load;
 pub(crate) mod ls;
 pub(crate) mod ps;
 pub(crate) mod pull;
@@ -17,6 +19,7 @@ pub(crate) mod repo;
 pub(crate) mod rm;
 pub(crate) mod rmi;
 pub(crate) mod run;
+pub(crate) mod save;
 pub(crate) mod supervise;
 pub(crate) mod tag;
 pub(crate) mod tags;

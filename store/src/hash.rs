@@ -17,6 +17,14 @@ pub enum HashKind {
 }
 
 impl HashKind {
+    /// Its name, as standards write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Blake3 => "BLAKE3",
+        }
+    }
+
     /// The id of `bytes`.
     pub fn id_of(self, bytes: &[u8]) -> ObjectId {
         match self {

@@ -10,6 +10,7 @@
 //! being read (they verify themselves); the layer's refs come last, when its diff id and, through the reader's last
 //! word, its blob's size and digest are right.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -117,7 +118,7 @@ fn import_in(
         (None, Some(diff_id)) => format!("layer {diff_id}"),
         (None, None) => "layer".to_owned(),
     };
-    let TarTree { facts, entries } =
+    let TarTree { facts, entries, .. } =
         import_tar(&txn, tar, &what, origin.diff_id, limits, Record::Recipe)?;
     let layer = commit_layer(&txn, facts, origin.blob)?;
     Ok(ImportedLayer {
@@ -132,6 +133,10 @@ fn import_in(
 pub(crate) struct TarTree {
     pub(crate) facts: LayerFacts,
     pub(crate) entries: u64,
+    /// The files that were stored, by slot.
+    pub(crate) ids: Vec<Option<ObjectId>>,
+    /// Those of them that the tree leads to.
+    pub(crate) in_tree: HashSet<ObjectId>,
 }
 
 /// What is kept of a tar besides its tree.
@@ -201,6 +206,8 @@ pub(crate) fn import_tar(
             recipe,
         },
         entries,
+        ids,
+        in_tree,
     })
 }
 

@@ -21,7 +21,7 @@ const BATCH_FILES: usize = 64;
 const PIECE_BYTES: usize = 256 << 10;
 const PIECES_QUEUED: usize = 4;
 /// What owner, mode and xattrs of one entry may take, in bytes: ext4 keeps them in one block.
-const META_BYTES_MAX: usize = 3800;
+pub(crate) const META_BYTES_MAX: usize = 3800;
 /// How many left-out entries are named.
 const LEFT_OUT_NAMED_MAX: usize = 10_000;
 /// How many entries may stand in the tree without being stored: their paths are kept in the layer's commit.

@@ -35,6 +35,13 @@
 //!
 //! The crate takes paths and times, reads no environment and prints nothing.
 
+mod bundle_check;
+mod bundle_delta;
+mod bundle_format;
+mod bundle_input;
+mod bundle_plan;
+mod bundle_read;
+mod bundle_write;
 mod change;
 mod check_object;
 mod checkout;
@@ -121,6 +128,9 @@ mod used;
 mod verify;
 mod verify_walk;
 
+pub use bundle_format::is_bundle;
+pub use bundle_read::{LoadedBundle, read_bundle};
+pub use bundle_write::{BundleOptions, BundleReport, write_bundle};
 pub use check_object::is_whole;
 pub use checkout::{CheckoutMode, CheckoutOptions, checkout, checkout_file};
 pub use checkout_report::CheckoutReport;

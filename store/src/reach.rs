@@ -93,6 +93,14 @@ impl Reach {
         &self.damage
     }
 
+    /// The set, or the first thing that could not be read.
+    pub(crate) fn whole(mut self) -> Result<Self> {
+        match self.damage.pop() {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
+
     /// Adds commits and all they lead to.
     pub(crate) fn add_commits(
         &mut self,

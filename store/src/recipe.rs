@@ -110,12 +110,8 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// Opens the recipe of a layer; `None` when there is no such ref.
     pub(crate) fn open(repo: &Repo, diff_id: &DiffId) -> Result<Option<Self>> {
-        let Some(commit) = repo.resolve(&RefName::recipe(diff_id))? else {
+        let Some(id) = recipe_file(repo, diff_id)? else {
             return Ok(None);
-        };
-        let root = repo.read_commit(&commit)?.root;
-        let Entry::File(id) = repo.lookup(root, RECIPE)? else {
-            return Err(malformed(diff_id, "it is a directory"));
         };
         match repo.open_file(&id)?.kind {
             ContentKind::Regular { file, size } => {
@@ -126,7 +122,7 @@ impl Recipe {
     }
 
     /// Reads all but the operations, which must be this layer's.
-    fn read(file: File, size: u64, diff_id: &DiffId) -> Result<Self> {
+    pub(crate) fn read(file: File, size: u64, diff_id: &DiffId) -> Result<Self> {
         if size > RECIPE_BYTES_MAX {
             return Err(Error::TooLarge {
                 what: what(diff_id),
@@ -229,6 +225,18 @@ impl Recipe {
     /// An error about this recipe.
     pub(crate) fn malformed(&self, why: &str) -> Error {
         malformed(&self.diff_id, why)
+    }
+}
+
+/// The file of a layer's recipe; `None` when there is no such ref.
+pub(crate) fn recipe_file(repo: &Repo, diff_id: &DiffId) -> Result<Option<ObjectId>> {
+    let Some(commit) = repo.resolve(&RefName::recipe(diff_id))? else {
+        return Ok(None);
+    };
+    let root = repo.read_commit(&commit)?.root;
+    match repo.lookup(root, RECIPE)? {
+        Entry::File(id) => Ok(Some(id)),
+        Entry::Dir(_) => Err(malformed(diff_id, "it is a directory")),
     }
 }
 

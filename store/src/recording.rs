@@ -246,7 +246,7 @@ fn broken(source: std::io::Error) -> Error {
 }
 
 /// Owner and mode of a recipe.
-fn document_meta() -> Meta {
+pub(crate) fn document_meta() -> Meta {
     Meta {
         uid: 0,
         gid: 0,
@@ -256,7 +256,7 @@ fn document_meta() -> Meta {
 }
 
 /// The commit of a recipe: itself, and what only it leads to.
-fn commit_recipe(
+pub(crate) fn commit_recipe(
     txn: &Txn<'_>,
     recipe: ObjectId,
     files: &[ObjectId],

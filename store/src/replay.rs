@@ -15,6 +15,7 @@ use crate::id::{DiffId, ObjectId};
 use crate::object::ObjectKind;
 use crate::recipe::{Op, Ops, Recipe};
 use crate::repo::Repo;
+use crate::txn::StagedFiles;
 
 /// How much is read and written at once, in bytes.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -99,6 +100,7 @@ enum Source {
 #[derive(Debug)]
 pub(crate) struct Replay<'r> {
     repo: &'r Repo,
+    staged: Option<&'r StagedFiles<'r, 'r>>,
     recipe: Recipe,
     payloads: Payloads,
     ops: Ops,
@@ -115,8 +117,19 @@ impl<'r> Replay<'r> {
     pub(crate) fn open(repo: &'r Repo, diff_id: &DiffId, payloads: Payloads) -> Result<Self> {
         let recipe = Recipe::open(repo, diff_id)?
             .ok_or_else(|| refused(diff_id, "it was stored before recipes were kept".into()))?;
+        Self::of(repo, recipe, payloads, None)
+    }
+
+    /// The same with a recipe that need not be in the repository yet, and files of which some are only staged.
+    pub(crate) fn of(
+        repo: &'r Repo,
+        recipe: Recipe,
+        payloads: Payloads,
+        staged: Option<&'r StagedFiles<'r, 'r>>,
+    ) -> Result<Self> {
         Ok(Self {
             repo,
+            staged,
             payloads,
             ops: recipe.ops()?,
             rest: recipe.tar_size(),
@@ -202,6 +215,11 @@ impl<'r> Replay<'r> {
                 self.recipe
                     .malformed("it has a file that is not in its table")
             })?;
+        if let Some(staged) = self.staged
+            && let Some(file) = staged.open(id)?
+        {
+            return Ok(file);
+        }
         match self.repo.open_file(id) {
             Ok(content) => match content.kind {
                 ContentKind::Regular { file, size } => Ok((file.into_seekable(size)?, size)),

@@ -8,7 +8,7 @@
 //! An object that is there already costs one system call and no write. All methods take `&self`: several threads write
 //! into one transaction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -86,6 +86,8 @@ pub struct Txn<'r> {
     edits: Mutex<Vec<Edit>>,
     objects: AtomicU64,
     bytes: AtomicU64,
+    /// Nothing gets its name before the commit.
+    holds: bool,
 }
 
 /// A thread that panicked while it held one of these locks ends the process or the transaction; the data is whole.
@@ -102,6 +104,15 @@ impl Repo {
     /// The same, but objects of `broken` that come by are written again although they are there: into the same file, so
     /// that whatever is linked to it is mended too.
     pub(crate) fn txn_mending(&self, broken: Broken) -> Result<Txn<'_>> {
+        self.begin(broken, false)
+    }
+
+    /// Begins a transaction whose objects all get their names when it commits, and not before.
+    pub(crate) fn txn_holding(&self) -> Result<Txn<'_>> {
+        self.begin(Broken::new(), true)
+    }
+
+    fn begin(&self, broken: Broken, holds: bool) -> Result<Txn<'_>> {
         self.check_writable()?;
         Ok(Txn {
             repo: self,
@@ -115,6 +126,7 @@ impl Repo {
             edits: Mutex::default(),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            holds,
         })
     }
 }
@@ -301,8 +313,25 @@ impl<'r> Txn<'r> {
         locked(&self.staged).push(Staged { kind, id, file });
     }
 
-    /// Makes what is staged durable and gives it its names in `objects/`.
+    /// Makes what is staged durable and gives it its names in `objects/`, unless all waits for the commit.
     pub fn publish(&self) -> Result<()> {
+        match self.holds {
+            true => Ok(()),
+            false => self.publish_all(),
+        }
+    }
+
+    /// The regular files and symbolic links that have no names yet.
+    pub(crate) fn staged_files(&self) -> StagedFiles<'_, 'r> {
+        let staged = locked(&self.staged);
+        let files = staged.iter().filter(|one| one.kind == ObjectKind::File);
+        StagedFiles {
+            txn: self,
+            files: files.map(|one| (one.id, one.file)).collect(),
+        }
+    }
+
+    fn publish_all(&self) -> Result<()> {
         let staged = std::mem::take(&mut *locked(&self.staged));
         if staged.is_empty() {
             return Ok(());
@@ -368,7 +397,7 @@ impl<'r> Txn<'r> {
 
     /// Publishes what is staged, then writes the refs.
     pub fn commit(self) -> Result<Written> {
-        self.publish()?;
+        self.publish_all()?;
         if self.repo.fsync() {
             self.sync_names()?;
         }
@@ -391,6 +420,31 @@ impl<'r> Txn<'r> {
             }
         }
         self.repo.objects.sync()
+    }
+}
+
+/// What of a transaction's files had no name at some time.
+#[derive(Debug)]
+pub(crate) struct StagedFiles<'t, 'r> {
+    txn: &'t Txn<'r>,
+    files: HashMap<ObjectId, u64>,
+}
+
+impl StagedFiles<'_, '_> {
+    /// The bytes of a file, and how many there are. A symbolic link's are its target.
+    pub(crate) fn open(&self, id: &ObjectId) -> Result<Option<(File, u64)>> {
+        let Some(name) = self.files.get(id).map(u64::to_string) else {
+            return Ok(None);
+        };
+        let dir = &self.txn.staging.dir;
+        let Some(file) = dir.try_file(&name)? else {
+            return Ok(None);
+        };
+        let size = file.metadata();
+        let size = size
+            .map_err(Error::io("stat", dir.path().join(name)))?
+            .len();
+        Ok(Some((file, size)))
     }
 }
 
