@@ -21,6 +21,7 @@ mod locks;
 mod materials;
 mod merge;
 mod modes;
+mod network;
 mod ostree_compat;
 mod plumbing;
 mod pull;

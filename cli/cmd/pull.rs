@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fetch::{
-    Credentials, LeftOut, Proxies, PullOptions, Pulled, RegistryOptions, Source, SourceOptions,
+    Credentials, LeftOut, Patience, Proxies, PullOptions, Pulled, RegistryOptions, Source,
+    SourceOptions,
 };
 use store::LayerLimits;
 use store::oci::Platform;
@@ -154,6 +155,7 @@ impl PullFlags {
             auth_file: self.authfile.clone(),
             proxies: proxies(),
             user_agent: concat!("berth/", env!("CARGO_PKG_VERSION")).to_owned(),
+            patience: Patience::default(),
         }
     }
 }

@@ -18,19 +18,25 @@ pub const CHALLENGE_BYTES_MAX: usize = 8 << 10;
 /// How many redirects one request may follow.
 pub const REDIRECTS_MAX: usize = 5;
 /// How often one request is sent before a passing trouble counts as lasting.
-pub const ATTEMPTS_MAX: u32 = 4;
+pub const ATTEMPTS_MAX: u32 = 6;
 /// How often a broken download may be taken up again without [`RESUME_PROGRESS_BYTES_MIN`] in between.
-pub const RESUMES_MAX: u32 = 5;
+pub const RESUMES_MAX: u32 = 7;
 /// The progress that makes a download count as alive again, in bytes.
 pub const RESUME_PROGRESS_BYTES_MIN: u64 = 1 << 20;
-/// The wait before the second attempt; it doubles with each further one.
+/// The wait before the second attempt, give or take a quarter; it doubles with each further one.
 pub const BACKOFF: Duration = Duration::from_millis(200);
-/// The longest `Retry-After` that is waited for.
+/// The same where a registry said that it is asked too often, and not for how long.
+pub const BUSY_BACKOFF: Duration = Duration::from_secs(2);
+/// The longest `Retry-After` that is waited for; a registry that asks for more is left at once.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// How long a connection may take to come up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a registry may stay silent within an answer.
+/// How long a registry may stay silent before an answer and within it.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time spent on waiting in which [`RATE_BYTES_MIN`] must come of an answer.
+pub const RATE_WINDOW: Duration = Duration::from_secs(60);
+/// What must come of an answer in each [`RATE_WINDOW`], in bytes: less is a registry that only keeps us busy.
+pub const RATE_BYTES_MIN: u64 = 16 << 10;
 /// The largest auth file, in bytes.
 pub const AUTH_FILE_BYTES_MAX: u64 = 4 << 20;
 /// The largest bundle of CA certificates, in bytes.

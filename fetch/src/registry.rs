@@ -9,7 +9,9 @@ mod client;
 mod credentials;
 mod dns;
 mod download;
+mod flow;
 mod network;
+mod retry;
 mod tls;
 
 use std::io::Read;
@@ -21,12 +23,13 @@ use store::{Digest, Reference};
 
 pub use self::credentials::Credentials;
 pub use self::network::Network;
+pub use self::retry::Patience;
 
 use self::client::{Client, Request};
 use self::download::Download;
 use crate::error::{Error, Result};
 use crate::event::Progress;
-use crate::transport::{Root, Transport, read_limited};
+use crate::transport::{Limited, Root, Transport, read_limited};
 
 /// Every manifest type that is understood, for the `Accept` header.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
@@ -70,6 +73,8 @@ pub struct RegistryOptions {
     pub proxies: Proxies,
     /// The `User-Agent` to send.
     pub user_agent: String,
+    /// How long to wait for what, and how often to ask.
+    pub patience: Patience,
 }
 
 /// The proxies to go through, as the usual environment variables name them.
@@ -94,22 +99,23 @@ impl RegistryOptions {
 }
 
 /// An image in a registry.
-#[derive(Debug)]
-pub(crate) struct Registry {
+pub(crate) struct Registry<'p> {
     reference: Reference,
     client: Client,
+    progress: Progress<'p>,
 }
 
-impl Registry {
+impl<'p> Registry<'p> {
     /// Prepares to talk to the registry of `reference`.
     pub(crate) fn open(
         reference: &Reference,
         options: &RegistryOptions,
-        progress: Progress<'_>,
+        progress: Progress<'p>,
     ) -> Result<Self> {
         Ok(Self {
             reference: reference.clone(),
             client: Client::open(reference, Access::Pull, options, progress)?,
+            progress,
         })
     }
 
@@ -123,24 +129,22 @@ impl Registry {
             accept: Some(MANIFESTS),
             ..Request::get(&what, format!("manifests/{name}"))
         };
-        let answer = self.client.get(&request)?;
+        let read = || {
+            let answer = self.client.once(&request)?;
+            let headers = answer.headers().clone();
+            let raw = read_limited(self.client.body(answer), MANIFEST_BYTES_MAX, || {
+                what.clone()
+            });
+            Ok((headers, raw.map_err(|limited| self.broken(&what, limited))?))
+        };
+        let (headers, raw) = retry::ask(self.client.patience(), &what, self.progress, read)?;
         let header = |name: &str| {
-            answer
-                .headers()
-                .get(name)
-                .and_then(|v| v.to_str().ok())
-                .map(str::to_owned)
+            let value = headers.get(name).and_then(|v| v.to_str().ok());
+            value.map(str::to_owned)
         };
         let media_type = header(CONTENT_TYPE.as_str()).unwrap_or_default();
         let announced = header(CONTENT_DIGEST).filter(|text| text.starts_with("sha256:"));
         let announced = announced.map(|text| text.parse::<Digest>()).transpose()?;
-        let raw = read_limited(answer, MANIFEST_BYTES_MAX, || what.clone()).map_err(|limited| {
-            limited.or(|error| Error::Broken {
-                what: what.clone(),
-                host: self.client.host().to_owned(),
-                source: Network::of(&error),
-            })
-        })?;
         let found = Digest::of(&raw);
         if let Some(expected) = pinned.or(announced).filter(|expected| *expected != found) {
             return Err(Error::mismatch(
@@ -155,9 +159,17 @@ impl Registry {
             name: None,
         })
     }
+
+    fn broken(&self, what: &str, limited: Limited) -> Error {
+        limited.or(|error| Error::Broken {
+            what: what.to_owned(),
+            host: self.client.host().to_owned(),
+            source: Network::of(&error),
+        })
+    }
 }
 
-impl Transport for Registry {
+impl Transport for Registry<'_> {
     fn place(&self) -> String {
         format!("registry {}", self.client.host())
     }
