@@ -1,6 +1,9 @@
 //! Networks that break, and registries that lie: what a pull makes of them, with the library's patience set short.
 
+mod bombs;
+mod digests;
 mod flow;
+mod progress;
 mod resume;
 mod retry;
 

@@ -43,6 +43,10 @@ pub const AUTH_FILE_BYTES_MAX: u64 = 4 << 20;
 pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 /// Blobs up to this size are not kept aside while they stream, in bytes.
 pub const PARTIAL_BYTES_MIN: u64 = 8 << 20;
+/// What a compressed layer may grow to: so many bytes of tar for each of its own (deflate cannot do more than 1032) …
+pub const EXPANSION_MAX: u64 = 1100;
+/// … and so many bytes before that counts.
+pub const EXPANSION_FREE_BYTES: u64 = 16 << 30;
 /// The memory that a zstd frame may ask for, as a power of two (zstd's own default).
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// The most entries of an archive that holds images.

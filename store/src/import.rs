@@ -49,6 +49,8 @@ pub struct LayerLimits {
     pub file_bytes_max: u64,
     /// Bytes of all files together.
     pub content_bytes_max: u64,
+    /// Bytes of the holes of all sparse files together, which no byte of the tar pays for.
+    pub hole_bytes_max: u64,
 }
 
 impl Default for LayerLimits {
@@ -58,6 +60,7 @@ impl Default for LayerLimits {
             tar_bytes_max: 1 << 38,
             file_bytes_max: 1 << 36,
             content_bytes_max: 1 << 38,
+            hole_bytes_max: 1 << 34,
         }
     }
 }

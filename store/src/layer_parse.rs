@@ -74,6 +74,7 @@ struct Parser<'p> {
     batch: Batch,
     batch_bytes: usize,
     content_bytes: u64,
+    hole_bytes: u64,
     unstored: u64,
     /// Hard links whose target was not there yet, by path: the number of their entry, and the target.
     waiting: BTreeMap<String, (u64, String)>,
@@ -106,6 +107,7 @@ pub(crate) fn parse<'t, 'r>(
         batch: Vec::new(),
         batch_bytes: 0,
         content_bytes: 0,
+        hole_bytes: 0,
         unstored: 0,
         waiting: BTreeMap::new(),
         parsed,
@@ -351,6 +353,13 @@ impl Parser<'_> {
             return Err(Stop::Error(self.too_large(format!(
                 "{} bytes of files",
                 self.limits.content_bytes_max
+            ))));
+        }
+        self.hole_bytes += entry.holes;
+        if self.hole_bytes > self.limits.hole_bytes_max {
+            return Err(Stop::Error(self.too_large(format!(
+                "{} bytes of holes",
+                self.limits.hole_bytes_max
             ))));
         }
         tar.input().begin_file(slot, entry.size);

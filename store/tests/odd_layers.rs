@@ -17,6 +17,7 @@ const LIMITS: LayerLimits = LayerLimits {
     tar_bytes_max: 1 << 15,
     file_bytes_max: 2000,
     content_bytes_max: 2500,
+    hole_bytes_max: 2500,
 };
 
 #[derive(Debug, Clone)]
