@@ -3,6 +3,7 @@
 mod bombs;
 mod digests;
 mod flow;
+mod limits;
 mod progress;
 mod resume;
 mod retry;

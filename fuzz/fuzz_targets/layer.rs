@@ -15,6 +15,7 @@ const LIMITS: LayerLimits = LayerLimits {
     entries_max: 64,
     tar_bytes_max: 1 << 20,
     file_bytes_max: 1 << 17,
+    path_bytes_max: 1 << 18,
     content_bytes_max: 1 << 18,
     hole_bytes_max: 1 << 18,
 };

@@ -73,6 +73,7 @@ struct Parser<'p> {
     jobs: &'p SyncSender<Batch>,
     batch: Batch,
     batch_bytes: usize,
+    path_bytes: u64,
     content_bytes: u64,
     hole_bytes: u64,
     unstored: u64,
@@ -106,6 +107,7 @@ pub(crate) fn parse<'t, 'r>(
         jobs,
         batch: Vec::new(),
         batch_bytes: 0,
+        path_bytes: 0,
         content_bytes: 0,
         hole_bytes: 0,
         unstored: 0,
@@ -125,6 +127,11 @@ impl Parser<'_> {
             self.parsed.entries += 1;
             if self.parsed.entries > self.limits.entries_max {
                 return Err(self.too_large(format!("{} entries", self.limits.entries_max)));
+            }
+            self.path_bytes += (entry.path.len() + entry.link.len()) as u64;
+            if self.path_bytes > self.limits.path_bytes_max {
+                let limit = format!("{} bytes of paths", self.limits.path_bytes_max);
+                return Err(self.too_large(limit));
             }
             let shown = String::from_utf8_lossy(&entry.path).into_owned();
             match self.entry(&mut tar, entry) {
