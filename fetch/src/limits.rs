@@ -13,6 +13,10 @@ pub const TOKEN_BYTES_MAX: u64 = 1 << 20;
 pub const ERROR_BODY_BYTES_MAX: u64 = 64 << 10;
 /// How much of a registry's own words is repeated in an error, in characters.
 pub const ERROR_DETAIL_CHARS_MAX: usize = 200;
+/// How many names of images or platforms an error lists.
+pub const CHOICES_NAMED_MAX: usize = 100;
+/// How much of each of them it says, in characters.
+pub const CHOICE_CHARS_MAX: usize = 120;
 /// The longest `WWW-Authenticate` header that is read, in bytes.
 pub const CHALLENGE_BYTES_MAX: usize = 8 << 10;
 /// How many redirects one request may follow.

@@ -149,3 +149,17 @@ fn an_error_that_never_ends_is_cut_and_told() {
     std::thread::sleep(Duration::from_millis(100));
     assert!(double.served("/manifests/") <= ON_ITS_WAY);
 }
+
+#[test]
+fn a_header_that_never_ends_is_left() {
+    let double = Double::serve(&small(), |asked| {
+        let endless = asked.path.contains("/manifests/");
+        endless.then(|| Answer::ok("").with("X-Long", "x".repeat(32 << 20)))
+    });
+    let puller = Puller::with(Patience {
+        attempts_max: 1,
+        ..patience()
+    });
+    let error = puller.fails(&double);
+    assert!(error.ends_with("message head is too large"), "{error}");
+}
