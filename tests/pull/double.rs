@@ -299,10 +299,12 @@ fn send_body(answer: &Answer, send: &mut dyn FnMut(&[u8]) -> Option<()>) -> Opti
     if let Some((_, gate)) = pause {
         gate.pass();
     }
-    while answer.endless {
+    if !answer.endless {
+        return Some(());
+    }
+    loop {
         send(&[b' '; 4096])?;
     }
-    Some(())
 }
 
 fn read(connection: &mut TcpStream) -> Option<Asked> {
