@@ -8,6 +8,7 @@ mod args;
 mod cmd;
 mod context;
 mod hosts;
+mod meter;
 mod problem;
 mod progress;
 mod report;

@@ -24,6 +24,7 @@ mod looking;
 mod materials;
 mod merge;
 mod modes;
+mod network;
 mod ostree_compat;
 mod plumbing;
 mod pull;

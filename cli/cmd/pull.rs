@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fetch::{Credentials, LeftOut, PullOptions, Pulled, RegistryOptions, Source, SourceOptions};
+use fetch::{
+    Credentials, Event, LeftOut, Patience, PullOptions, Pulled, RegistryOptions, Source,
+    SourceOptions,
+};
 use store::LayerLimits;
 use store::oci::Platform;
 
-use crate::args::LogLevel;
 use crate::context::{Context, env};
 use crate::hosts;
 use crate::progress::Progress;
-use crate::report::{Failure, note, out, printable};
+use crate::report::{Failure, out, printable};
 
 /// How many layers are fetched at a time unless the user says otherwise.
 const JOBS: usize = 4;
@@ -136,8 +138,8 @@ impl PullFlags {
             progress: &|event| progress.event(&event),
         };
         let pulled = fetch::pull(&repo, source, &options)?;
-        if !quiet && context.log_level >= LogLevel::Warn {
-            say_left_out(&pulled.left_out);
+        if let Some(text) = left_out(&pulled.left_out) {
+            progress.event(&Event::Warning(&text));
         }
         Ok(pulled)
     }
@@ -167,6 +169,7 @@ impl PullFlags {
             proxies: hosts::proxies(),
             registries: hosts::registries(),
             user_agent: concat!("berth/", env!("CARGO_PKG_VERSION")).to_owned(),
+            patience: Patience::default(),
         }
     }
 }
@@ -199,26 +202,21 @@ fn host_platform() -> Platform {
     }
 }
 
-/// Names what the store could not keep.
-fn say_left_out(left_out: &LeftOut) {
+/// Names what the store could not keep; nothing where it kept all.
+fn left_out(left_out: &LeftOut) -> Option<String> {
     if left_out.total == 0 {
-        return;
+        return None;
     }
-    let names = left_out
-        .first
-        .iter()
-        .map(|name| printable(name))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let names = left_out.first.join(", ");
     let more = if left_out.total > left_out.first.len() as u64 {
         ", …"
     } else {
         ""
     };
-    note!(
-        "warning: left out {} entries that the store cannot hold: {names}{more}",
+    Some(format!(
+        "left out {} entries that the store cannot hold: {names}{more}",
         left_out.total
-    );
+    ))
 }
 
 impl From<fetch::Error> for Failure {

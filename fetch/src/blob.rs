@@ -6,6 +6,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use store::Digest;
@@ -14,11 +15,13 @@ use store::oci::Descriptor;
 use crate::decompress::Decompress;
 use crate::error::Error;
 use crate::event::{Event, Progress};
+use crate::limits::{EXPANSION_FREE_BYTES, EXPANSION_MAX};
 
 /// The size of the buffer between blob and decompressor (larger is no faster).
 const BUFFER_BYTES: usize = 1 << 20;
-/// How often the progress of a layer is told, in bytes.
+/// How often the progress of a layer is told: after so many bytes, or at the first ones after so long.
 const PROGRESS_BYTES: u64 = 1 << 20;
+const PROGRESS_TIME: Duration = Duration::from_millis(500);
 
 /// A reader that passes on no more than the announced size, and ends only if size and digest are right.
 struct Verified<R> {
@@ -94,6 +97,7 @@ struct Counted<'a, R> {
     stop: &'a AtomicBool,
     seen: u64,
     told: u64,
+    told_at: Instant,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
@@ -103,8 +107,11 @@ impl<R: Read> Read for Counted<'_, R> {
         }
         let count = self.inner.read(buffer)?;
         self.seen += count as u64;
-        if self.seen - self.told >= PROGRESS_BYTES || (count == 0 && self.seen > self.told) {
-            self.told = self.seen;
+        let news = self.seen - self.told;
+        if news >= PROGRESS_BYTES
+            || (news > 0 && (count == 0 || self.told_at.elapsed() >= PROGRESS_TIME))
+        {
+            (self.told, self.told_at) = (self.seen, Instant::now());
             (self.progress)(Event::LayerProgress {
                 digest: self.digest,
                 bytes: self.seen,
@@ -114,9 +121,32 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
+/// How many bytes a blob may unpack to.
+#[derive(Debug, Clone, Copy)]
+struct Expansion {
+    ratio_max: u64,
+    free_bytes: u64,
+}
+
+/// A bomb is a few bytes that unpack to more than a disk holds.
+const EXPANSION: Expansion = Expansion {
+    ratio_max: EXPANSION_MAX,
+    free_bytes: EXPANSION_FREE_BYTES,
+};
+
+impl Expansion {
+    /// Whether `blob` bytes may be `tar` bytes.
+    fn allows(self, blob: u64, tar: u64) -> bool {
+        tar <= self.free_bytes || tar <= blob.saturating_mul(self.ratio_max)
+    }
+}
+
 /// The tar of a layer, from its blob.
 pub(crate) struct LayerReader<'a> {
     what: String,
+    blob_bytes: u64,
+    tar_bytes: u64,
+    expansion: Expansion,
     tar: Decompress<BufReader<Box<dyn Read + Send + 'a>>>,
 }
 
@@ -136,12 +166,34 @@ impl<'a> LayerReader<'a> {
             stop,
             seen: 0,
             told: 0,
+            told_at: Instant::now(),
         };
         let verified: Box<dyn Read + Send + 'a> =
             Box::new(Verified::new(counted, what.clone(), blob));
         let buffered = BufReader::with_capacity(BUFFER_BYTES, verified);
         let tar = Decompress::new(buffered).map_err(|error| unreadable(&what, error))?;
-        Ok(Self { what, tar })
+        Ok(Self {
+            what,
+            blob_bytes: blob.size,
+            tar_bytes: 0,
+            expansion: EXPANSION,
+            tar,
+        })
+    }
+
+    /// Counts what came out.
+    fn count(&mut self, bytes: usize) -> io::Result<usize> {
+        self.tar_bytes += bytes as u64;
+        match self.expansion.allows(self.blob_bytes, self.tar_bytes) {
+            true => Ok(bytes),
+            false => Err(io::Error::other(Error::too_large(
+                &self.what,
+                format!(
+                    "{} bytes of tar for each of its own",
+                    self.expansion.ratio_max
+                ),
+            ))),
+        }
     }
 
     /// Finds the cause of an error of the decompressor, which may be that the blob is not the right one.
@@ -176,7 +228,7 @@ impl Read for LayerReader<'_> {
                 }
                 Err(error) => Err(self.judge(error)),
             },
-            Ok(count) => Ok(count),
+            Ok(count) => self.count(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(error) => Err(self.judge(error)),
         }
@@ -279,6 +331,43 @@ mod tests {
             assert_eq!(
                 read(&bad, &blob).expect_err("corrupt"),
                 format!("layer {} is corrupt: not valid gzip", blob.digest)
+            );
+        }
+    }
+
+    #[test]
+    fn a_layer_grows_to_its_limit_and_no_further() {
+        let (ratio_max, free_bytes) = (10, 1000);
+        for (blob, tar, allowed) in [
+            (1, 1000, true),
+            (1, 1001, false),
+            (200, 2000, true),
+            (200, 2001, false),
+            (u64::MAX, u64::MAX, true),
+        ] {
+            let expansion = Expansion {
+                ratio_max,
+                free_bytes,
+            };
+            assert_eq!(expansion.allows(blob, tar), allowed, "{blob} to {tar}");
+        }
+        for bytes in [
+            gzip(&[0; 5000]),
+            zstd::encode_all(&[0; 5000][..], 1).expect("zstd"),
+        ] {
+            let (blob, stop) = (descriptor(&bytes), AtomicBool::new(false));
+            let mut reader = LayerReader::new(&bytes[..], &blob, &|_| (), &stop).expect("layer");
+            reader.expansion = Expansion {
+                ratio_max,
+                free_bytes,
+            };
+            let error = io::copy(&mut reader, &mut io::sink()).expect_err("a bomb");
+            assert_eq!(
+                unreadable("layer", error).to_string(),
+                format!(
+                    "layer {} is too large: the limit is 10 bytes of tar for each of its own",
+                    blob.digest
+                )
             );
         }
     }

@@ -4,6 +4,7 @@
 //! [`store::Error`] here too, so that a thing is worded once. The rules of wording are `store`'s. Nothing is logged.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::registry::Network;
 
@@ -106,6 +107,8 @@ pub enum Error {
         what: String,
         /// The registry's own words, cleaned and cut.
         detail: Option<String>,
+        /// How long the registry asks to be left alone.
+        retry_after: Option<Duration>,
     },
     /// An answer that breaks the protocol, or a rule of safety.
     #[error("{host} answered in a way that cannot be followed: {why}")]
@@ -272,6 +275,18 @@ impl Error {
         let text = match self {
             Self::Source { source, .. } | Self::Mirrors { source, .. } => return source.hint(),
             Self::Unreachable { host, source } => return Some(unreachable_hint(host, source)),
+            Self::Http {
+                retry_after: Some(wait),
+                ..
+            } => {
+                return Some(format!(
+                    "it asks to be left alone for {} s: try again then",
+                    wait.as_secs()
+                ));
+            }
+            Self::Http { status: 429, .. } => {
+                "it is asked too often: try again later, or log in where that allows more"
+            }
             Self::Unauthorized { .. } => {
                 "check the name; a private image needs --creds USER:PASSWORD or --authfile FILE"
             }

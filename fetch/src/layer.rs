@@ -159,11 +159,15 @@ impl Fetch<'_> {
     }
 }
 
-/// Whether an error says that the bytes themselves are wrong, and not just their way here.
+/// Whether an error says that the bytes themselves are no good, and not just their way here.
 fn is_wrong(error: &Error) -> bool {
     matches!(
         error,
         Error::Corrupt { .. }
-            | Error::Store(store::Error::Mismatch { .. } | store::Error::Malformed { .. })
+            | Error::Store(
+                store::Error::Mismatch { .. }
+                    | store::Error::Malformed { .. }
+                    | store::Error::TooLarge { .. }
+            )
     )
 }

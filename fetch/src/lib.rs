@@ -51,7 +51,7 @@ pub use inspect::inspect;
 pub use names::Names;
 pub use pull::{LeftOut, PullOptions, Pulled, pull};
 pub use registry::{
-    CertificateFiles, Credentials, Network, Proxies, RegistriesConf, RegistriesFiles,
+    CertificateFiles, Credentials, Network, Patience, Proxies, RegistriesConf, RegistriesFiles,
     RegistryOptions,
 };
 pub use repair::{Repaired, repair};

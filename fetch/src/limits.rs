@@ -13,24 +13,34 @@ pub const TOKEN_BYTES_MAX: u64 = 1 << 20;
 pub const ERROR_BODY_BYTES_MAX: u64 = 64 << 10;
 /// How much of a registry's own words is repeated in an error, in characters.
 pub const ERROR_DETAIL_CHARS_MAX: usize = 200;
+/// How many names of images or platforms an error lists.
+pub const CHOICES_NAMED_MAX: usize = 100;
+/// How much of each of them it says, in characters.
+pub const CHOICE_CHARS_MAX: usize = 120;
 /// The longest `WWW-Authenticate` header that is read, in bytes.
 pub const CHALLENGE_BYTES_MAX: usize = 8 << 10;
 /// How many redirects one request may follow.
 pub const REDIRECTS_MAX: usize = 5;
 /// How often one request is sent before a passing trouble counts as lasting.
-pub const ATTEMPTS_MAX: u32 = 4;
+pub const ATTEMPTS_MAX: u32 = 6;
 /// How often a broken download may be taken up again without [`RESUME_PROGRESS_BYTES_MIN`] in between.
-pub const RESUMES_MAX: u32 = 5;
+pub const RESUMES_MAX: u32 = 7;
 /// The progress that makes a download count as alive again, in bytes.
 pub const RESUME_PROGRESS_BYTES_MIN: u64 = 1 << 20;
-/// The wait before the second attempt; it doubles with each further one.
+/// The wait before the second attempt, give or take a quarter; it doubles with each further one.
 pub const BACKOFF: Duration = Duration::from_millis(200);
-/// The longest `Retry-After` that is waited for.
+/// The same where a registry said that it is asked too often, and not for how long.
+pub const BUSY_BACKOFF: Duration = Duration::from_secs(2);
+/// The longest `Retry-After` that is waited for; a registry that asks for more is left at once.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// How long a connection may take to come up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a registry may stay silent within an answer.
+/// How long a registry may stay silent before an answer and within it.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time spent on waiting in which [`RATE_BYTES_MIN`] must come of an answer.
+pub const RATE_WINDOW: Duration = Duration::from_secs(60);
+/// What must come of an answer in each [`RATE_WINDOW`], in bytes: less is a registry that only keeps us busy.
+pub const RATE_BYTES_MIN: u64 = 16 << 10;
 /// The largest auth file, in bytes.
 pub const AUTH_FILE_BYTES_MAX: u64 = 4 << 20;
 /// How many tags a page of them is asked to have.
@@ -51,6 +61,10 @@ pub const SIGNED_BYTES_MAX: u64 = 1 << 20;
 pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 /// Blobs up to this size are not kept aside while they stream, in bytes.
 pub const PARTIAL_BYTES_MIN: u64 = 8 << 20;
+/// What a compressed layer may grow to: so many bytes of tar for each of its own (deflate cannot do more than 1032) …
+pub const EXPANSION_MAX: u64 = 1100;
+/// … and so many bytes before that counts.
+pub const EXPANSION_FREE_BYTES: u64 = 16 << 30;
 /// The memory that a zstd frame may ask for, as a power of two (zstd's own default).
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// The most entries of an archive that holds images.

@@ -9,6 +9,7 @@ use std::path::Path;
 use store::{ImageName, Reference};
 
 use crate::error::Result;
+use crate::limits::{CHOICE_CHARS_MAX, CHOICES_NAMED_MAX};
 use crate::source::Source;
 
 /// A name and its alias.
@@ -72,19 +73,41 @@ fn file_name(path: &Path) -> String {
 /// The images that a source with several holds, as its references choose them: by name, else by position.
 pub(crate) fn choices<'n>(names: impl Iterator<Item = Option<&'n str>>) -> String {
     let shown = |(at, name): (usize, Option<&str>)| match name {
-        Some(name) => name.chars().filter(|c| !c.is_control()).collect(),
+        Some(name) => name.to_owned(),
         None => format!("@{at}"),
     };
-    names
-        .enumerate()
-        .map(shown)
-        .collect::<Vec<String>>()
-        .join(", ")
+    listed(names.enumerate().map(shown))
+}
+
+/// Names from outside in a row, fit for a message: not too many, none too long, nothing that drives a terminal.
+pub(crate) fn listed(mut names: impl Iterator<Item = String>) -> String {
+    let shown = |name: String| -> String {
+        let plain = name.chars().filter(|c| !c.is_control());
+        plain.take(CHOICE_CHARS_MAX).collect()
+    };
+    let first: Vec<String> = names.by_ref().take(CHOICES_NAMED_MAX).map(shown).collect();
+    match names.next() {
+        Some(_) => format!("{}, …", first.join(", ")),
+        None => first.join(", "),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_have_an_end() {
+        let of = |count, size| listed((0..count).map(|_| "x".repeat(size)));
+        assert_eq!(of(2, 3), "xxx, xxx");
+        let longest = of(CHOICES_NAMED_MAX, CHOICE_CHARS_MAX);
+        assert_eq!(of(CHOICES_NAMED_MAX, CHOICE_CHARS_MAX + 1), longest);
+        assert_eq!(
+            of(CHOICES_NAMED_MAX + 1, CHOICE_CHARS_MAX),
+            format!("{longest}, …")
+        );
+        assert_eq!(listed(["a\u{1b}[m".to_owned()].into_iter()), "a[m");
+    }
 
     #[test]
     fn images_are_named() {

@@ -47,9 +47,9 @@ impl Partial {
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
         }
         let found = file.metadata().map_err(Error::io("read", &path))?;
-        let named = std::fs::metadata(&path).map(|named| named.ino());
-        if named.ok() != Some(found.ino()) {
-            // its last user has just removed it
+        let named = std::fs::symlink_metadata(&path).map(|named| named.ino());
+        if named.ok() != Some(found.ino()) || !found.is_file() {
+            // its last user has just removed it, or it is a link to something else
             return Ok(None);
         }
         let mut size = found.len();

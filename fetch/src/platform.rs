@@ -81,7 +81,7 @@ fn offered(candidates: &[&Descriptor]) -> String {
     if names.is_empty() {
         "nothing to run".into()
     } else {
-        names.join(", ")
+        crate::names::listed(names.into_iter())
     }
 }
 

@@ -12,12 +12,14 @@ mod credentials;
 mod dns;
 mod download;
 mod endpoint;
+mod flow;
 mod mirror;
 mod network;
 mod no_proxy;
 mod proxy;
 mod registries_conf;
 mod registries_files;
+mod retry;
 mod tags;
 mod tls;
 
@@ -35,12 +37,13 @@ pub use self::network::Network;
 pub use self::proxy::Proxies;
 pub use self::registries_conf::RegistriesConf;
 pub use self::registries_files::RegistriesFiles;
+pub use self::retry::Patience;
 
 use self::client::{Client, Request};
 use self::mirror::{Blob, Mirrors};
 use crate::error::{Error, Result};
 use crate::event::Progress;
-use crate::transport::{Root, Signature, Transport, read_limited};
+use crate::transport::{Limited, Root, Signature, Transport, read_limited};
 
 /// Every manifest type that is understood, for the `Accept` header.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
@@ -85,6 +88,8 @@ pub struct RegistryOptions {
     pub registries: RegistriesFiles,
     /// The `User-Agent` to send.
     pub user_agent: String,
+    /// How long to wait for what, and how often to ask.
+    pub patience: Patience,
 }
 
 impl RegistryOptions {
@@ -139,24 +144,23 @@ impl<'a> Registry<'a> {
             accept: Some(MANIFESTS),
             ..Request::get(&what, format!("manifests/{name}"))
         };
-        let answer = client.get(&request)?;
+        let read = || {
+            let answer = client.once(&request)?;
+            let headers = answer.headers().clone();
+            let raw = read_limited(client.body(answer), MANIFEST_BYTES_MAX, || what.clone());
+            Ok((
+                headers,
+                raw.map_err(|limited| broken(client, &what, limited))?,
+            ))
+        };
+        let (headers, raw) = retry::ask(client.patience(), &what, self.mirrors.progress(), read)?;
         let header = |name: &str| {
-            answer
-                .headers()
-                .get(name)
-                .and_then(|v| v.to_str().ok())
-                .map(str::to_owned)
+            let value = headers.get(name).and_then(|v| v.to_str().ok());
+            value.map(str::to_owned)
         };
         let media_type = header(CONTENT_TYPE.as_str()).unwrap_or_default();
         let announced = header(CONTENT_DIGEST).filter(|text| text.starts_with("sha256:"));
         let announced = announced.map(|text| text.parse::<Digest>()).transpose()?;
-        let raw = read_limited(answer, MANIFEST_BYTES_MAX, || what.clone()).map_err(|limited| {
-            limited.or(|error| Error::Broken {
-                what: what.clone(),
-                host: client.host().to_owned(),
-                source: Network::of(&error),
-            })
-        })?;
         let found = Digest::of(&raw);
         if let Some(expected) = pinned.or(announced).filter(|expected| *expected != found) {
             return Err(Error::mismatch(
@@ -171,6 +175,15 @@ impl<'a> Registry<'a> {
             name: None,
         })
     }
+}
+
+/// An answer of `client` that broke off, or was too large.
+fn broken(client: &Client, what: &str, limited: Limited) -> Error {
+    limited.or(|error| Error::Broken {
+        what: what.to_owned(),
+        host: client.host().to_owned(),
+        source: Network::of(&error),
+    })
 }
 
 impl Transport for Registry<'_> {

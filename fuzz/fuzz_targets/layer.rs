@@ -15,7 +15,9 @@ const LIMITS: LayerLimits = LayerLimits {
     entries_max: 64,
     tar_bytes_max: 1 << 20,
     file_bytes_max: 1 << 17,
+    path_bytes_max: 1 << 18,
     content_bytes_max: 1 << 18,
+    hole_bytes_max: 1 << 18,
 };
 /// Hard links and sparse files aside, no path is deeper (store's own limit).
 const DEPTH_MAX: usize = 256;

@@ -44,21 +44,27 @@ const GROUP_BYTES: u64 = 128 << 20;
 pub struct LayerLimits {
     /// Entries of the tar.
     pub entries_max: u64,
+    /// Bytes of all paths and link targets together, which are in memory until the layer is stored.
+    pub path_bytes_max: u64,
     /// Bytes of the uncompressed tar.
     pub tar_bytes_max: u64,
     /// Bytes of one file, the holes of sparse files included.
     pub file_bytes_max: u64,
     /// Bytes of all files together.
     pub content_bytes_max: u64,
+    /// Bytes of the holes of all sparse files together, which no byte of the tar pays for.
+    pub hole_bytes_max: u64,
 }
 
 impl Default for LayerLimits {
     fn default() -> Self {
         Self {
             entries_max: 1 << 20,
+            path_bytes_max: 1 << 28,
             tar_bytes_max: 1 << 38,
             file_bytes_max: 1 << 36,
             content_bytes_max: 1 << 38,
+            hole_bytes_max: 1 << 34,
         }
     }
 }

@@ -73,7 +73,9 @@ struct Parser<'p> {
     jobs: &'p SyncSender<Batch>,
     batch: Batch,
     batch_bytes: usize,
+    path_bytes: u64,
     content_bytes: u64,
+    hole_bytes: u64,
     unstored: u64,
     /// Hard links whose target was not there yet, by path: the number of their entry, and the target.
     waiting: BTreeMap<String, (u64, String)>,
@@ -105,7 +107,9 @@ pub(crate) fn parse<'t, 'r>(
         jobs,
         batch: Vec::new(),
         batch_bytes: 0,
+        path_bytes: 0,
         content_bytes: 0,
+        hole_bytes: 0,
         unstored: 0,
         waiting: BTreeMap::new(),
         parsed,
@@ -123,6 +127,11 @@ impl Parser<'_> {
             self.parsed.entries += 1;
             if self.parsed.entries > self.limits.entries_max {
                 return Err(self.too_large(format!("{} entries", self.limits.entries_max)));
+            }
+            self.path_bytes += (entry.path.len() + entry.link.len()) as u64;
+            if self.path_bytes > self.limits.path_bytes_max {
+                let limit = format!("{} bytes of paths", self.limits.path_bytes_max);
+                return Err(self.too_large(limit));
             }
             let shown = String::from_utf8_lossy(&entry.path).into_owned();
             match self.entry(&mut tar, entry) {
@@ -351,6 +360,13 @@ impl Parser<'_> {
             return Err(Stop::Error(self.too_large(format!(
                 "{} bytes of files",
                 self.limits.content_bytes_max
+            ))));
+        }
+        self.hole_bytes += entry.holes;
+        if self.hole_bytes > self.limits.hole_bytes_max {
+            return Err(Stop::Error(self.too_large(format!(
+                "{} bytes of holes",
+                self.limits.hole_bytes_max
             ))));
         }
         tar.input().begin_file(slot, entry.size);

@@ -3,6 +3,9 @@
 use crate::tar_stream::TarError;
 use crate::txn::Mtime;
 
+/// The most extended attributes of one entry; an object has no room for a tenth of that.
+const XATTRS_MAX: usize = 1024;
+
 /// PAX records that matter here.
 #[derive(Debug, Default)]
 pub(crate) struct Pax {
@@ -68,21 +71,23 @@ impl Pax {
                     self.xattrs.push((name.to_vec(), value.to_vec()));
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
                     // The other form, if there is one, has the value as it is.
-                    if !self
-                        .xattrs
-                        .iter()
-                        .any(|(have, _)| *have == unescape_percent(name))
-                    {
+                    let name = unescape_percent(name);
+                    if !self.xattrs.iter().any(|(have, _)| *have == name) {
                         let value =
                             decode_base64(value).ok_or("a LIBARCHIVE.xattr value is not base64")?;
-                        self.xattrs.push((unescape_percent(name), value));
+                        self.xattrs.push((name, value));
                     }
                 } else if let Some(name) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.push((name.to_vec(), value.to_vec()));
                 }
             }
         }
-        Ok(())
+        match self.xattrs.len() > XATTRS_MAX {
+            true => Err(TarError::Broken(format!(
+                "an extended header has over {XATTRS_MAX} extended attributes"
+            ))),
+            false => Ok(()),
+        }
     }
 }
 

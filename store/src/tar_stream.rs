@@ -57,6 +57,8 @@ pub(crate) struct TarEntry {
     pub(crate) mtime: Mtime,
     /// The size of the payload as it is read, holes included.
     pub(crate) size: u64,
+    /// How much of that is holes.
+    pub(crate) holes: u64,
     pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -204,6 +206,7 @@ impl<R: TarInput> TarStream<R> {
                 .map_or_else(|| number(header, GID, Header::gid), Ok)?,
             mtime,
             size: self.end,
+            holes: self.end.saturating_sub(self.stored),
             xattrs: pax.xattrs,
         })
     }

@@ -14,9 +14,11 @@ use store::{
 
 const LIMITS: LayerLimits = LayerLimits {
     entries_max: 8,
+    path_bytes_max: 4000,
     tar_bytes_max: 1 << 15,
     file_bytes_max: 2000,
     content_bytes_max: 2500,
+    hole_bytes_max: 2500,
 };
 
 #[derive(Debug, Clone)]

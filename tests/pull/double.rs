@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::digest;
 use crate::support::image::{Image, OCI_MANIFEST};
@@ -16,6 +16,7 @@ pub struct Asked {
     pub path: String,
     /// Header names are lower case.
     pub headers: Vec<(String, String)>,
+    pub at: Instant,
 }
 
 impl Asked {
@@ -43,6 +44,12 @@ pub struct Answer {
     pub cut: Option<usize>,
     /// After how much of the body nothing comes until the gate opens.
     pub pause: Option<(usize, Gate)>,
+    /// How many bytes are sent at a time, and the wait before each.
+    pub pace: Option<(usize, Duration)>,
+    /// Whether the body goes on for ever behind its end; no length is said then.
+    pub endless: bool,
+    /// Whether the connection is reset at its end instead of closed.
+    pub reset: bool,
 }
 
 /// What answers wait at; cheap to clone, closed at first.
@@ -56,7 +63,8 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    fn pass(&self) {
+    /// Waits until it is open.
+    pub fn pass(&self) {
         let is_open = self.0.0.lock().unwrap();
         drop(self.0.1.wait_while(is_open, |is_open| !*is_open).unwrap());
     }
@@ -70,7 +78,15 @@ impl Answer {
             body: Vec::new(),
             cut: None,
             pause: None,
+            pace: None,
+            endless: false,
+            reset: false,
         }
+    }
+
+    /// No answer: the connection is reset.
+    pub fn none() -> Self {
+        Self::status(0).reset()
     }
 
     pub fn ok(body: impl Into<Vec<u8>>) -> Self {
@@ -94,6 +110,26 @@ impl Answer {
         self.pause = Some((at, gate.clone()));
         self
     }
+
+    /// Nothing comes after `at` bytes, for ever.
+    pub fn stall(self, at: usize) -> Self {
+        self.pause(at, &Gate::default())
+    }
+
+    pub fn pace(mut self, bytes: usize, wait: Duration) -> Self {
+        self.pace = Some((bytes, wait));
+        self
+    }
+
+    pub fn endless(mut self) -> Self {
+        self.endless = true;
+        self
+    }
+
+    pub fn reset(mut self) -> Self {
+        self.reset = true;
+        self
+    }
 }
 
 type Script = dyn Fn(&Asked) -> Option<Answer> + Send + Sync;
@@ -102,7 +138,15 @@ type Script = dyn Fn(&Asked) -> Option<Answer> + Send + Sync;
 #[derive(Debug)]
 pub struct Double {
     port: u16,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Log>,
+}
+
+/// What came and what went.
+#[derive(Debug, Default)]
+struct Log {
+    asked: Mutex<Vec<Asked>>,
+    /// The path of each answer, and how many bytes of its body were really sent.
+    served: Mutex<Vec<(String, u64)>>,
 }
 
 impl Double {
@@ -113,8 +157,8 @@ impl Double {
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (image, log) = (image.clone(), Arc::clone(&asked));
+        let shared = Arc::new(Log::default());
+        let (image, log) = (image.clone(), Arc::clone(&shared));
         let script: Arc<Script> = Arc::new(move |it| script(it).or_else(|| honest(&image, it)));
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -122,7 +166,7 @@ impl Double {
                 thread::spawn(move || answer(connection, &*script, &log));
             }
         });
-        Self { port, asked }
+        Self { port, log: shared }
     }
 
     pub fn host(&self) -> String {
@@ -135,12 +179,19 @@ impl Double {
 
     /// Every request so far whose path holds `text`.
     pub fn asked(&self, text: &str) -> Vec<Asked> {
-        let asked = self.asked.lock().unwrap();
+        let asked = self.log.asked.lock().unwrap();
         asked
             .iter()
             .filter(|it| it.path.contains(text))
             .cloned()
             .collect()
+    }
+
+    /// How many bytes of bodies were sent so far from paths that hold `text`.
+    pub fn served(&self, text: &str) -> u64 {
+        let served = self.log.served.lock().unwrap();
+        let of_text = served.iter().filter(|(path, _)| path.contains(text));
+        of_text.map(|(_, bytes)| bytes).sum()
     }
 }
 
@@ -176,14 +227,14 @@ pub fn ranged(body: &[u8], asked: &Asked) -> Answer {
     answer
 }
 
-fn answer(mut connection: TcpStream, script: &Script, log: &Mutex<Vec<Asked>>) {
+fn answer(mut connection: TcpStream, script: &Script, log: &Log) {
     let _ = connection.set_read_timeout(Some(Duration::from_secs(20)));
     let Some(asked) = read(&mut connection) else {
         // A TLS greeting, most likely.
         let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         return;
     };
-    log.lock().unwrap().push(asked.clone());
+    log.asked.lock().unwrap().push(asked.clone());
     let answer = script(&asked).unwrap_or_else(|| Answer::status(404));
     let mut head = format!(
         "HTTP/1.1 {} Whatever\r\nConnection: close\r\n",
@@ -192,27 +243,68 @@ fn answer(mut connection: TcpStream, script: &Script, log: &Mutex<Vec<Asked>>) {
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    if !answer
+    let has_length = answer
         .headers
         .iter()
-        .any(|(name, _)| name == "Content-Length")
-    {
+        .any(|(name, _)| name == "Content-Length");
+    if !has_length && !answer.endless {
         head.push_str(&format!("Content-Length: {}\r\n", answer.body.len()));
     }
-    let sent = answer
-        .cut
-        .unwrap_or(answer.body.len())
-        .min(answer.body.len());
-    let _ = connection.write_all(head.as_bytes());
-    let _ = connection.write_all(b"\r\n");
-    let mut body = &answer.body[..sent];
-    if let Some((at, gate)) = &answer.pause {
-        let (before, after) = body.split_at((*at).min(body.len()));
-        let _ = connection.write_all(before);
-        gate.pass();
-        body = after;
+    if answer.status > 0 {
+        let _ = connection.write_all(head.as_bytes());
+        let _ = connection.write_all(b"\r\n");
     }
-    let _ = connection.write_all(body);
+    let entry = {
+        let mut served = log.served.lock().unwrap();
+        served.push((asked.path, 0));
+        served.len() - 1
+    };
+    let mut send = |bytes: &[u8]| {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let count = connection.write(rest).ok().filter(|count| *count > 0)?;
+            log.served.lock().unwrap()[entry].1 += count as u64;
+            rest = &rest[count..];
+        }
+        Some(())
+    };
+    // Whoever has gone away is sent no more.
+    let _ = send_body(&answer, &mut send);
+    if answer.reset {
+        let _ = rustix::net::sockopt::set_socket_linger(&connection, Some(Duration::ZERO));
+    }
+}
+
+fn send_body(answer: &Answer, send: &mut dyn FnMut(&[u8]) -> Option<()>) -> Option<()> {
+    let end = answer.cut.unwrap_or(usize::MAX).min(answer.body.len());
+    let (mut at, mut pause) = (0, answer.pause.as_ref());
+    while at < end {
+        let mut next = end;
+        if let Some((gate_at, gate)) = pause {
+            match *gate_at <= at {
+                true => {
+                    gate.pass();
+                    pause = None;
+                }
+                false => next = next.min(*gate_at),
+            }
+        }
+        if let Some((bytes, wait)) = answer.pace {
+            thread::sleep(wait);
+            next = next.min(at + bytes);
+        }
+        send(&answer.body[at..next])?;
+        at = next;
+    }
+    if let Some((_, gate)) = pause {
+        gate.pass();
+    }
+    if !answer.endless {
+        return Some(());
+    }
+    loop {
+        send(&[b' '; 4096])?;
+    }
 }
 
 fn read(connection: &mut TcpStream) -> Option<Asked> {
@@ -231,5 +323,9 @@ fn read(connection: &mut TcpStream) -> Option<Asked> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    Some(Asked { path, headers })
+    Some(Asked {
+        path,
+        headers,
+        at: Instant::now(),
+    })
 }

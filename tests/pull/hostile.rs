@@ -92,20 +92,6 @@ fn what_was_kept_is_checked_again() {
 }
 
 #[test]
-fn a_download_that_never_ends_is_given_up() {
-    let image = big();
-    let layer = image.layers[0].clone();
-    let double = Double::serve(&image, move |asked| {
-        let cut = asked.path.contains(&layer.digest);
-        cut.then(|| ranged(&layer.blob, asked).cut(1000))
-    });
-    let home = Home::new();
-    let ran = home.berth(["pull", &double.url()]).fails(1).one_error();
-    ran.err_has("the connection was closed early");
-    no_image(&home);
-}
-
-#[test]
 fn a_wrong_length_is_told_at_once() {
     let image = small();
     let layer = image.layers[0].clone();

@@ -123,7 +123,8 @@ impl Authorizer {
             registry.follow(&url, authorization.as_deref(), &request)?,
             request.what,
         )?;
-        let body = read_limited(answer, TOKEN_BYTES_MAX, || "token".into()).map_err(|limited| {
+        let body = registry.body(answer);
+        let body = read_limited(body, TOKEN_BYTES_MAX, || "token".into()).map_err(|limited| {
             limited.or(|error| Error::Broken {
                 what: "a token".into(),
                 host: registry.host().to_owned(),

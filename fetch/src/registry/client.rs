@@ -7,23 +7,20 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use reqwest::blocking::Response;
-use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE};
 use reqwest::{StatusCode, Url};
 
 use super::auth::Authorizer;
 use super::endpoint::Endpoint;
+use super::flow::Flow;
 use super::proxy::ProxyRules;
+use super::retry::{self, Patience};
 use super::{Access, Network, RegistryOptions, dns, is_loopback, tls};
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
-use crate::limits::{
-    ATTEMPTS_MAX, BACKOFF, CONNECT_TIMEOUT, ERROR_BODY_BYTES_MAX, ERROR_DETAIL_CHARS_MAX,
-    READ_TIMEOUT, REDIRECTS_MAX, RETRY_AFTER_MAX,
-};
+use crate::limits::{ERROR_BODY_BYTES_MAX, ERROR_DETAIL_CHARS_MAX, REDIRECTS_MAX};
 
 /// A registry, and our standing with it.
 #[derive(Debug)]
@@ -34,6 +31,7 @@ pub(crate) struct Client {
     repository: String,
     proxies: ProxyRules,
     authorizer: Authorizer,
+    patience: Patience,
 }
 
 /// What is asked for.
@@ -88,6 +86,7 @@ impl Client {
             repository: reference.repository.clone(),
             proxies,
             authorizer: Authorizer::new(credentials, &reference.repository, access),
+            patience: options.patience.clone(),
         };
         if insecure || (is_loopback(host) && options.tls_verify.is_none()) {
             client.fall_back(progress)?;
@@ -110,29 +109,31 @@ impl Client {
         self.base.scheme() == "http"
     }
 
+    /// How patient to be.
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
     /// Sends a request until it is answered, and returns the answer if it is a success.
-    pub(crate) fn get(&self, request: &Request<'_>) -> Result<Response> {
+    pub(crate) fn get(&self, request: &Request<'_>, progress: Progress<'_>) -> Result<Response> {
+        retry::ask(&self.patience, request.what, progress, || {
+            self.once(request)
+        })
+    }
+
+    /// Sends a request, and returns the answer if it is a success.
+    pub(crate) fn once(&self, request: &Request<'_>) -> Result<Response> {
         let url = format!("v2/{}/{}", self.repository, request.path);
         let url = self
             .base
             .join(&url)
             .map_err(|_| self.protocol("its URL is malformed"))?;
-        let (mut pause, mut attempt) = (BACKOFF, 1);
-        loop {
-            let last = attempt == ATTEMPTS_MAX;
-            match self.authorized(&url, request) {
-                Ok(answer) if is_passing(answer.status()) && !last => {
-                    thread::sleep(retry_after(&answer).unwrap_or(pause));
-                }
-                Ok(answer) => return self.success(answer, request.what),
-                Err(Error::Unreachable { source, .. }) if source.is_passing() && !last => {
-                    thread::sleep(pause)
-                }
-                Err(error) => return Err(error),
-            }
-            attempt += 1;
-            pause *= 2;
-        }
+        self.success(self.authorized(&url, request)?, request.what)
+    }
+
+    /// The body of an answer, to be read while it flows.
+    pub(crate) fn body(&self, answer: Response) -> Flow {
+        Flow::new(answer, &self.patience)
     }
 
     /// Sends one request, and once more when the registry asked for authorization and got it.
@@ -246,7 +247,8 @@ impl Client {
                 host,
                 status: status.as_u16(),
                 what: what.to_owned(),
-                detail: detail(answer),
+                retry_after: retry::retry_after(answer.headers()),
+                detail: detail(self.body(answer)),
             }),
         }
     }
@@ -273,8 +275,9 @@ fn http(
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .user_agent(options.user_agent.as_str())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(READ_TIMEOUT)
+        .connect_timeout(options.patience.connect)
+        // until the answer begins, and then for each read of it: not for all of it
+        .timeout(options.patience.silence)
         // the environment is the caller's to read
         .no_proxy()
         .proxy(reqwest::Proxy::custom(move |url| proxies.of(url).cloned()))
@@ -300,25 +303,8 @@ fn authority(url: &Url) -> String {
     )
 }
 
-/// Whether a status may be another one in a moment.
-fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
-}
-
-fn retry_after(answer: &Response) -> Option<Duration> {
-    let seconds = answer
-        .headers()
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
-}
-
 /// The registry's own words: the first message of an error document, without control characters, cut to a line.
-fn detail(answer: Response) -> Option<String> {
+fn detail(answer: Flow) -> Option<String> {
     let mut body = Vec::new();
     answer
         .take(ERROR_BODY_BYTES_MAX)

@@ -7,14 +7,15 @@ use std::io::{self, Read};
 use std::thread;
 
 use reqwest::StatusCode;
-use reqwest::blocking::Response;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
 
 use super::Network;
 use super::client::{Client, Request};
+use super::flow::Flow;
+use super::retry;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
-use crate::limits::{BACKOFF, RESUME_PROGRESS_BYTES_MIN, RESUMES_MAX};
+use crate::limits::RESUME_PROGRESS_BYTES_MIN;
 
 /// A download in progress.
 pub(crate) struct Download<'a> {
@@ -26,7 +27,9 @@ pub(crate) struct Download<'a> {
     at: u64,
     resumes: u32,
     resumed_at: u64,
-    body: Response,
+    body: Flow,
+    /// What the registry sends again, since it knows no ranges: the next bytes of the body, which are here already.
+    again: u64,
 }
 
 impl<'a> Download<'a> {
@@ -39,7 +42,7 @@ impl<'a> Download<'a> {
         offset: u64,
         progress: Progress<'a>,
     ) -> Result<Self> {
-        let body = request(client, &what, &path, size, offset)?;
+        let (body, again) = request(client, &what, &path, size, offset, progress)?;
         Ok(Self {
             client,
             progress,
@@ -50,107 +53,141 @@ impl<'a> Download<'a> {
             resumes: 0,
             resumed_at: offset,
             body,
+            again,
         })
     }
 
     /// Waits, asks for the rest, and goes on there.
-    fn resume(&mut self, why: Network) -> Result<()> {
+    fn resume(&mut self, mut why: Network) -> Result<()> {
         if self.at - self.resumed_at >= RESUME_PROGRESS_BYTES_MIN {
             self.resumes = 0;
         }
-        if self.resumes == RESUMES_MAX {
-            let (what, host) = (self.what.clone(), self.client.host().to_owned());
-            return Err(Error::Broken {
-                what,
-                host,
-                source: why,
-            });
-        }
-        (self.progress)(Event::Retry {
-            what: &self.what,
-            why: &why.to_string(),
-        });
-        thread::sleep(BACKOFF * (1 << self.resumes));
-        self.resumes += 1;
         self.resumed_at = self.at;
-        self.body = request(self.client, &self.what, &self.path, self.size, self.at)?;
-        Ok(())
+        let patience = self.client.patience();
+        loop {
+            if self.resumes >= patience.resumes_max {
+                let (what, host) = (self.what.clone(), self.client.host().to_owned());
+                return Err(Error::Broken {
+                    what,
+                    host,
+                    source: why,
+                });
+            }
+            (self.progress)(Event::Retry {
+                what: &self.what,
+                why: &why.to_string(),
+            });
+            self.resumes += 1;
+            thread::sleep(retry::doubled(patience.backoff, self.resumes));
+            let (client, progress) = (self.client, self.progress);
+            match request(client, &self.what, &self.path, self.size, self.at, progress) {
+                Ok((body, again)) => {
+                    (self.body, self.again) = (body, again);
+                    return Ok(());
+                }
+                Err(Error::Unreachable { source, .. }) if source.is_passing_midway() => {
+                    why = source;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads what is new of the body.
+    fn advance(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.again > 0 {
+            let dropped = io::copy(&mut (&mut self.body).take(self.again), &mut io::sink())?;
+            self.again -= dropped;
+            if self.again > 0 {
+                return Ok(0);
+            }
+        }
+        self.body.read(buffer)
     }
 }
 
 impl Read for Download<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let why = match self.body.read(buffer) {
-                Ok(0) if self.at < self.size => Network::Closed,
-                Ok(count) => {
-                    self.at += count as u64;
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => Network::of(&error),
-            };
-            if self.at >= self.size {
-                return Ok(0);
+        let why = match self.advance(buffer) {
+            Ok(0) if self.at < self.size => Network::Closed,
+            Ok(count) => {
+                self.at += count as u64;
+                return Ok(count);
             }
-            self.resume(why).map_err(io::Error::other)?;
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => Network::of(&error),
+        };
+        if self.at >= self.size {
+            return Ok(0);
         }
+        self.resume(why).map_err(io::Error::other)?;
+        // back to the reader above, who may have been told to stop meanwhile, and otherwise reads again
+        Err(io::ErrorKind::Interrupted.into())
     }
 }
 
-/// Asks for a blob from `offset` on, and returns an answer that stands there.
-fn request(client: &Client, what: &str, path: &str, size: u64, offset: u64) -> Result<Response> {
-    let mut answer = client.get(&Request {
+/// Asks for a blob from `offset` on; gives its bytes, and how many of them come before `offset`.
+fn request(
+    client: &Client,
+    what: &str,
+    path: &str,
+    size: u64,
+    offset: u64,
+    progress: Progress<'_>,
+) -> Result<(Flow, u64)> {
+    let request = Request {
         offset,
         ..Request::get(what, path)
-    })?;
-    let number = |name| {
-        answer
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
     };
-    let announced = number(CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+    let answer = client.get(&request, progress)?;
     let partial = answer.status() == StatusCode::PARTIAL_CONTENT;
-    if partial && number(CONTENT_RANGE).and_then(range_start) != Some(offset) {
-        return Err(client.protocol("it sent another range than the one asked for"));
+    let other_range = || client.protocol("it sent another range than the one asked for");
+    let expected = match partial {
+        false => size,
+        true => match header(answer.headers(), CONTENT_RANGE).and_then(range) {
+            Some((first, last)) if first == offset && last < size => last - first + 1,
+            _ => return Err(other_range()),
+        },
+    };
+    let length = header(answer.headers(), CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+    match length.filter(|found| *found != expected) {
+        Some(_) if partial => Err(other_range()),
+        Some(found) => Err(Error::mismatch(format!("size of {what}"), expected, found)),
+        None => Ok((client.body(answer), if partial { 0 } else { offset })),
     }
-    let expected = if partial { size - offset } else { size };
-    if let Some(found) = announced.filter(|found| *found != expected) {
-        return Err(Error::mismatch(format!("size of {what}"), expected, found));
-    }
-    if !partial && offset > 0 {
-        // it knows no ranges: what is here already is read again and dropped
-        io::copy(&mut answer.by_ref().take(offset), &mut io::sink()).map_err(|error| {
-            Error::Broken {
-                what: what.to_owned(),
-                host: client.host().to_owned(),
-                source: Network::of(&error),
-            }
-        })?;
-    }
-    Ok(answer)
 }
 
-/// The first byte of `bytes FIRST-LAST/TOTAL`.
-fn range_start(header: &str) -> Option<u64> {
-    header
-        .strip_prefix("bytes ")?
-        .split('-')
-        .next()?
-        .parse()
-        .ok()
+fn header(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The first and the last byte of `bytes FIRST-LAST/TOTAL`.
+fn range(header: &str) -> Option<(u64, u64)> {
+    let (range, _) = header.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then_some((first, last))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::range_start;
+    use super::range;
 
     #[test]
     fn ranges_are_read() {
-        assert_eq!(range_start("bytes 5-9/10"), Some(5));
-        for bad in ["", "bytes", "bytes */10", "lines 5-9/10", "bytes -9/10"] {
-            assert_eq!(range_start(bad), None, "{bad}");
+        assert_eq!(range("bytes 5-9/10"), Some((5, 9)));
+        assert_eq!(range("bytes 5-5/*"), Some((5, 5)));
+        for bad in [
+            "",
+            "bytes",
+            "bytes 5-9",
+            "bytes */10",
+            "lines 5-9/10",
+            "bytes -9/10",
+            "bytes 9-5/10",
+            "bytes 5-99999999999999999999/10",
+        ] {
+            assert_eq!(range(bad), None, "{bad}");
         }
     }
 }

@@ -62,6 +62,11 @@ impl<'a> Mirrors<'a> {
         }
     }
 
+    /// Whom to tell.
+    pub(crate) fn progress(&self) -> Progress<'a> {
+        self.progress
+    }
+
     /// The host of the place that answers, as far as is known.
     pub(crate) fn host(&self) -> String {
         let place = self.places.get(self.answering.load(Ordering::Relaxed));

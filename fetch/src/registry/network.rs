@@ -24,6 +24,14 @@ pub enum Network {
     /// The name has no address.
     #[error("{0}")]
     NoAddress(String),
+    /// It sends so little at a time that it would never come to its end.
+    #[error("it sent less than {bytes} bytes in {seconds} s")]
+    Slow {
+        /// What it should have sent at least.
+        bytes: u64,
+        /// In which time.
+        seconds: u64,
+    },
     /// The connection ended early.
     #[error("the connection was closed early")]
     Closed,
@@ -48,6 +56,9 @@ impl Network {
     }
 
     fn recognise(error: &(dyn StdError + 'static)) -> Option<Self> {
+        if let Some(network) = error.downcast_ref::<Self>() {
+            return Some(network.clone());
+        }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(Self::Tls(tls.clone()));
         }
@@ -89,7 +100,16 @@ impl Network {
 
     /// Whether trying again may help.
     pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Self::Timeout | Self::Closed | Self::Other(_))
+        matches!(
+            self,
+            Self::Timeout | Self::Closed | Self::Slow { .. } | Self::Other(_)
+        )
+    }
+
+    /// Whether trying again may help where the registry was reached a moment ago: it may be starting again, and this
+    /// host may be changing networks.
+    pub(crate) fn is_passing_midway(&self) -> bool {
+        self.is_passing() || matches!(self, Self::Refused | Self::NoAddress(_))
     }
 
     /// Whether the other side answered TLS with something else, as a server for plain HTTP does.

@@ -6,8 +6,9 @@ use reqwest::header::LINK;
 use serde::Deserialize;
 
 use super::client::{Client, Request};
-use super::{Network, Registry};
+use super::{Registry, broken, retry};
 use crate::error::{Error, Result};
+use crate::event::Progress;
 use crate::limits::{TAGS_BYTES_MAX, TAGS_MAX, TAGS_PAGE};
 use crate::transport::read_limited;
 
@@ -20,17 +21,24 @@ impl Registry<'_> {
     /// Every tag, in the registry's order.
     pub(crate) fn tags(&self) -> Result<Vec<String>> {
         let what = format!("tags of {}", self.reference.repository);
-        self.mirrors.choose(|client| list(client, &what))
+        self.mirrors
+            .choose(|client| list(client, &what, self.mirrors.progress()))
     }
 }
 
-fn list(client: &Client, what: &str) -> Result<Vec<String>> {
+fn list(client: &Client, what: &str, progress: Progress<'_>) -> Result<Vec<String>> {
     let mut tags = Vec::new();
     let mut query = format!("n={TAGS_PAGE}");
     loop {
-        let answer = client.get(&Request::get(what, format!("tags/list?{query}")))?;
-        let next = next_page(&answer);
-        let found = page(client, answer, what)?;
+        let request = Request::get(what, format!("tags/list?{query}"));
+        let read = || {
+            let answer = client.once(&request)?;
+            let next = next_page(&answer);
+            let body = read_limited(client.body(answer), TAGS_BYTES_MAX, || what.to_owned());
+            Ok((next, body.map_err(|limited| broken(client, what, limited))?))
+        };
+        let (next, body) = retry::ask(client.patience(), what, progress, read)?;
+        let found = page(&body, what)?;
         if next.is_some() && found.is_empty() {
             return Err(client.protocol("a page of its tags is empty, and not the last"));
         }
@@ -49,15 +57,8 @@ fn list(client: &Client, what: &str) -> Result<Vec<String>> {
     }
 }
 
-fn page(client: &Client, answer: Response, what: &str) -> Result<Vec<String>> {
-    let body = read_limited(answer, TAGS_BYTES_MAX, || what.to_owned()).map_err(|limited| {
-        limited.or(|error| Error::Broken {
-            what: what.to_owned(),
-            host: client.host().to_owned(),
-            source: Network::of(&error),
-        })
-    })?;
-    let page: Page = serde_json::from_slice(&body)
+fn page(body: &[u8], what: &str) -> Result<Vec<String>> {
+    let page: Page = serde_json::from_slice(body)
         .map_err(|error| store::Error::malformed(what, error.to_string()))?;
     Ok(page.tags.unwrap_or_default())
 }
