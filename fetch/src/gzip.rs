@@ -48,6 +48,11 @@ impl<R: BufRead> Gzip<R> {
         }
     }
 
+    /// Gives the compressed input back.
+    pub(crate) fn into_inner(self) -> R {
+        self.input
+    }
+
     /// The compressed input.
     pub(crate) fn get_mut(&mut self) -> &mut R {
         &mut self.input

@@ -20,6 +20,7 @@
 
 mod archive;
 mod blob;
+mod chunked;
 mod copy;
 mod decompress;
 mod destination;
@@ -43,6 +44,8 @@ mod source;
 mod tags;
 mod transport;
 
+#[cfg(fuzzing)]
+pub use chunked::planned;
 pub use copy::{Copied, CopyOptions, copy};
 pub use destination::Destination;
 pub use error::{Error, Result};

@@ -17,6 +17,7 @@ mod mirror;
 mod network;
 mod no_proxy;
 mod proxy;
+mod range;
 mod registries_conf;
 mod registries_files;
 mod retry;
@@ -25,6 +26,7 @@ mod tls;
 
 use std::io::Read;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use reqwest::header::CONTENT_TYPE;
@@ -41,6 +43,7 @@ pub use self::retry::Patience;
 
 use self::client::{Client, Request};
 use self::mirror::{Blob, Mirrors};
+use self::range::Ranged;
 use crate::error::{Error, Result};
 use crate::event::Progress;
 use crate::transport::{Limited, Root, Signature, Transport, read_limited};
@@ -221,6 +224,23 @@ impl Transport for Registry<'_> {
             size: blob.size,
         };
         Ok(Box::new(self.mirrors.blob(wanted, offset, progress)?))
+    }
+
+    fn ranges<'a>(
+        &'a self,
+        blob: &Descriptor,
+        ranges: &[Range<u64>],
+        progress: Progress<'a>,
+    ) -> Result<Option<Box<dyn Read + Send + 'a>>> {
+        let (what, path) = (
+            format!("parts of blob {}", blob.digest),
+            format!("blobs/{}", blob.digest),
+        );
+        let found = self.mirrors.ask_aside(|client| {
+            let (what, path) = (what.clone(), path.clone());
+            Ranged::open(client, what, path, ranges.to_vec(), progress)
+        })?;
+        Ok(found.map(|ranges| Box::new(ranges) as _))
     }
 
     fn is_remote(&self) -> bool {

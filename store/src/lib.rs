@@ -97,6 +97,7 @@ mod name;
 mod object;
 pub mod oci;
 mod pax;
+mod payloads;
 mod place;
 mod plan;
 mod prune;
@@ -166,6 +167,7 @@ pub use name::{ImageName, RefName};
 pub use object::{
     DirTree, Meta, ObjectKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, TreeId, Xattrs, file_header,
 };
+pub use payloads::payloads;
 pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;
 pub use reference::Reference;

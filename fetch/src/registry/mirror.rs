@@ -85,7 +85,10 @@ impl<'a> Mirrors<'a> {
     }
 
     /// The same for what need not be where the image is: who is asked for the rest does not change.
-    pub(crate) fn ask_aside<T>(&self, question: impl Fn(&Client) -> Result<T>) -> Result<T> {
+    pub(crate) fn ask_aside<'b, T>(
+        &'b self,
+        question: impl Fn(&'b Client) -> Result<T>,
+    ) -> Result<T> {
         let first = self.answering.load(Ordering::Relaxed);
         Ok(self.ask_from(first, Vec::new(), question)?.1)
     }
