@@ -9,7 +9,7 @@ use fetch::Patience;
 
 use super::{Puller, patience, small};
 use crate::pull::double::{Answer, Asked, Double, Gate, ranged};
-use crate::support::digest;
+use crate::support::{Home, digest};
 
 /// The challenge of a registry whose token service it is itself.
 fn challenge(asked: &Asked) -> Answer {
@@ -253,4 +253,27 @@ fn a_token_that_ends_midway_is_replaced() {
     Puller::new().ok(&double);
     assert_eq!(double.served(&image.layers[0].digest), image.layers[0].size);
     assert!(double.asked("/token").len() >= 3, "{:?}", double.asked(""));
+}
+
+#[test]
+fn credentials_do_not_go_where_a_redirect_leads() {
+    let image = small();
+    let layer = image.layers[0].digest.clone();
+    let stranger = Double::serve(&image, |asked| match asked.path.as_str() {
+        path if path.starts_with("/token") => Some(Answer::ok(r#"{"token":"t"}"#)),
+        _ => Some(challenge(asked)),
+    });
+    let host = stranger.host();
+    let double = Double::serve(&image, move |asked| {
+        let moved = asked.path.contains(&layer);
+        let location = format!("http://{host}{}", asked.path);
+        moved.then(|| Answer::status(307).with("Location", location))
+    });
+    let ran = Home::new()
+        .berth(["pull", "--creds", "user:pass", &double.url()])
+        .fails(1)
+        .one_error();
+    ran.err_has(&format!("{} refuses access to app", stranger.host()));
+    assert_eq!(stranger.asked("").len(), 1, "{:?}", stranger.asked(""));
+    assert_eq!(stranger.asked("/token").len(), 0);
 }

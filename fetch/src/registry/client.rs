@@ -143,7 +143,10 @@ impl Client {
     fn authorized(&self, url: &Url, request: &Request<'_>) -> Result<Response> {
         let used = self.authorizer.current();
         let answer = self.follow(url, used.as_deref(), request)?;
+        // whoever a redirect leads to has no say in where our credentials go
+        let is_registry = answer.url().origin() == url.origin();
         if answer.status() != StatusCode::UNAUTHORIZED
+            || !is_registry
             || !self.authorizer.renew(self, &answer, used.as_deref())?
         {
             return Ok(answer);
