@@ -120,11 +120,10 @@ impl Progress {
                 if state.told.elapsed() >= LINE_EVERY {
                     state.told = Instant::now();
                     let done = state.bytes.values().sum();
-                    note!(
-                        "fetched {} of {}",
-                        human_size(done),
-                        human_size(state.total)
-                    );
+                    match state.total {
+                        0 => note!("sent {}", human_size(done)),
+                        total => note!("fetched {} of {}", human_size(done), human_size(total)),
+                    }
                 }
             }
             Event::LayerDone {
@@ -137,6 +136,9 @@ impl Progress {
                     short(digest),
                     human_size(*new_bytes)
                 );
+            }
+            Event::LayerSent { digest, bytes } => {
+                note!("layer {}: sent, {}", short(digest), human_size(*bytes));
             }
             _ => {}
         }
@@ -163,7 +165,7 @@ impl Progress {
                     bar.set_position(*bytes);
                 }
             }
-            Event::LayerDone { digest, .. } => {
+            Event::LayerDone { digest, .. } | Event::LayerSent { digest, .. } => {
                 if let Some(bar) = state.bars.remove(digest) {
                     bar.finish_and_clear();
                 }
@@ -206,6 +208,9 @@ fn as_json(event: &Event<'_>) -> serde_json::Value {
         }
         Event::LayerProgress { digest, bytes } => {
             json!({ "event": "layer-progress", "digest": digest, "bytes": bytes })
+        }
+        Event::LayerSent { digest, bytes } => {
+            json!({ "event": "layer-sent", "digest": digest, "bytes": bytes })
         }
         Event::LayerDone {
             digest,

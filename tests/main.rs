@@ -22,6 +22,7 @@ mod materials;
 mod merge;
 mod modes;
 mod ostree_compat;
+mod out;
 mod plumbing;
 mod pull;
 mod reflink;

@@ -31,6 +31,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a registry may stay silent within an answer.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Blobs up to this size are uploaded in one request, from memory, in bytes.
+pub const UPLOAD_WHOLE_BYTES_MAX: u64 = 1 << 20;
+/// The slowest upload that is waited for, in bytes a second.
+pub const UPLOAD_RATE_MIN: u64 = 4 << 10;
 /// The largest auth file, in bytes.
 pub const AUTH_FILE_BYTES_MAX: u64 = 4 << 20;
 /// The largest bundle of CA certificates, in bytes.

@@ -1,6 +1,6 @@
 //! `docker://`: an image in a registry, over the distribution API.
 //!
-//! Only three requests are ever made: a manifest by tag or digest, a blob by digest, and a token. URLs that a manifest
+//! Reading makes only three requests: a manifest by tag or digest, a blob by digest, and a token. URLs that a manifest
 //! lists for a layer are never followed: the registry's own blob or nothing.
 
 mod auth;
@@ -10,7 +10,9 @@ mod credentials;
 mod dns;
 mod download;
 mod network;
+mod pipe;
 mod tls;
+mod upload;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use store::{Digest, Reference};
 
 pub use self::credentials::Credentials;
 pub use self::network::Network;
+pub(crate) use self::upload::Upload;
 
 use self::client::{Client, Request};
 use self::download::Download;
@@ -42,6 +45,8 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 pub(crate) enum Access {
     /// To read it.
     Pull,
+    /// To write to it.
+    Push,
 }
 
 impl Access {
@@ -49,6 +54,7 @@ impl Access {
     fn actions(self) -> &'static str {
         match self {
             Self::Pull => "pull",
+            Self::Push => "pull,push",
         }
     }
 }

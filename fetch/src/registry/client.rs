@@ -5,6 +5,8 @@
 //! Whether the registry is spoken to in plain HTTP is decided once, when the client is made: only where the user allows
 //! it or the registry is on the loopback, and only after TLS was tried.
 
+mod call;
+
 use std::io::Read as _;
 use std::sync::Arc;
 use std::thread;
@@ -14,6 +16,8 @@ use reqwest::blocking::Response;
 use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use store::Reference;
+
+pub(crate) use self::call::Call;
 
 use super::auth::Authorizer;
 use super::{Access, Network, RegistryOptions, dns, tls};
@@ -304,11 +308,11 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 }
 
 /// Whether a status may be another one in a moment.
-fn is_passing(status: StatusCode) -> bool {
+pub(crate) fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-fn retry_after(answer: &Response) -> Option<Duration> {
+pub(crate) fn retry_after(answer: &Response) -> Option<Duration> {
     let seconds = answer
         .headers()
         .get(RETRY_AFTER)?
