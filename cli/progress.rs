@@ -213,7 +213,7 @@ impl Shown {
                     bar.set_position(here);
                 }
             }
-            Event::LayerDone { digest, .. } => {
+            Event::LayerDone { digest, .. } | Event::LayerSent { digest, .. } => {
                 if let Some(bar) = state.bars.remove(digest) {
                     bar.finish_and_clear();
                 }
@@ -261,6 +261,9 @@ fn line(event: &Event<'_>) {
                 human_size(*new_bytes)
             );
         }
+        Event::LayerSent { digest, bytes } => {
+            note!("layer {}: sent, {}", short(digest), human_size(*bytes));
+        }
         _ => {}
     }
 }
@@ -269,6 +272,10 @@ fn line(event: &Event<'_>) {
 fn reading_as_line(reading: &Reading) -> String {
     let still = reading.still.as_secs();
     let is_still = reading.still >= LINE_EVERY;
+    if reading.total == 0 && reading.bytes > 0 && !is_still {
+        let rate = human_size(reading.bytes_per_second);
+        return format!("sent {}, {rate}/s", human_size(reading.bytes));
+    }
     if reading.total == 0 {
         return format!("still at it: nothing new for {still} s");
     }
@@ -331,6 +338,9 @@ fn as_json(event: &Event<'_>) -> serde_json::Value {
         }
         Event::LayerProgress { digest, bytes } => {
             json!({ "event": "layer-progress", "digest": digest, "bytes": bytes })
+        }
+        Event::LayerSent { digest, bytes } => {
+            json!({ "event": "layer-sent", "digest": digest, "bytes": bytes })
         }
         Event::LayerDone {
             digest,

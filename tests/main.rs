@@ -27,6 +27,7 @@ mod merge;
 mod modes;
 mod network;
 mod ostree_compat;
+mod out;
 mod plumbing;
 mod pull;
 mod reflink;

@@ -76,6 +76,7 @@ impl Puller {
             },
             name: Some("app".into()),
             jobs: 2,
+            keep_blobs: false,
             source: SourceOptions {
                 registry: RegistryOptions {
                     tls_verify: None,

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use store::{BundleOptions, Image, LayerLimits, LockKind, Repo};
 
+use super::load::say_loaded;
 use crate::context::Context;
-use crate::report::{Failure, cause, out, printable};
+use crate::report::{Failure, cause};
 
 /// The level of a bundle: higher ones take longer and gain little.
 const LEVEL: i32 = 12;
@@ -31,7 +32,6 @@ pub(crate) fn save_since(
     };
     if file != Path::new("-") {
         write_whole(file, write)?;
-        show(&images)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut stdout = std::io::stdout().lock();
@@ -48,24 +48,15 @@ pub(crate) fn load_bundle(context: &Context, bundle: &mut dyn Read) -> Result<Ex
     let repo = context.writable_repo()?;
     let _lock = context.lock(&repo, LockKind::Shared)?;
     let loaded = store::read_bundle(&repo, bundle, &LayerLimits::default())?;
-    show(&loaded.images)?;
+    for image in &loaded.images {
+        say_loaded(image.name.as_str())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn find(repo: &Repo, names: &[String]) -> Result<Vec<Image>, Failure> {
     let find = |name: &String| Ok(store::find_image(repo, name)?);
     names.iter().map(find).collect()
-}
-
-fn show(images: &[Image]) -> Result<(), Failure> {
-    for image in images {
-        let name = printable(image.name.as_str());
-        match name.contains('@') {
-            true => out!("{name}")?,
-            false => out!("{name}@{}", image.digest)?,
-        }
-    }
-    Ok(())
 }
 
 /// Writes a file beside its place and puts it there when it is whole. What is no regular file is written as it is.

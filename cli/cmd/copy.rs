@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-use fetch::{CopyOptions, Destination};
+use fetch::CopyOptions;
 
-use super::pull::{PullFlags, parse};
+use super::pull::{JOBS, PullFlags, parse};
+use super::push::destination;
+use super::save::{is_stdout, refuse_terminal, say_changed, scratch};
 use crate::context::Context;
 use crate::progress::Progress;
 use crate::report::{Failure, out};
@@ -21,6 +23,12 @@ pub(crate) struct CopyArgs {
     /// Where it goes
     #[arg(value_name = "DEST")]
     destination: String,
+    /// Copy all images of an index, and the index, instead of the one for the platform
+    #[arg(long, conflicts_with = "platform")]
+    all: bool,
+    /// How many layers to copy at a time
+    #[arg(long, value_name = "N", default_value_t = JOBS)]
+    jobs: usize,
     #[command(flatten)]
     flags: PullFlags,
     /// Show no progress and no warnings
@@ -31,18 +39,24 @@ pub(crate) struct CopyArgs {
 /// Copies the image, and prints the digest of its manifest.
 pub(crate) fn copy(args: CopyArgs, context: &Context) -> Result<ExitCode, Failure> {
     let source = parse(&args.source)?;
-    let destination = args
-        .destination
-        .parse::<Destination>()
-        .map_err(|error| Failure::from(error).code(crate::report::USAGE))?;
+    let destination = destination(&args.destination)?;
+    refuse_terminal("copy", &destination)?;
     let progress = Progress::new(context, args.quiet);
     let options = CopyOptions {
         platform: args.flags.platform(),
+        all: args.all,
+        jobs: args.jobs,
         source: args.flags.source(context),
-        destination: args.flags.source(context),
+        destination: args.flags.registry(),
+        scratch: scratch(context),
         progress: &|event| progress.event(&event),
     };
     let copied = fetch::copy(&source, &destination, &options)?;
-    out!("{}", copied.digest)?;
+    if let Some(sent) = &copied.sent {
+        say_changed(sent, &destination, args.quiet, context);
+    }
+    if !is_stdout(&destination) {
+        out!("{}", copied.digest)?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,31 +1,124 @@
 //! `berth load`.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cmd::bundle::load_bundle;
-use crate::context::Context;
-use crate::report::{Failure, cause};
+use fetch::PullOptions;
+use store::LayerLimits;
 
-/// Store the images of a file that `berth save` wrote
+use super::bundle::load_bundle;
+use super::pull::{JOBS, PullFlags};
+use crate::context::Context;
+use crate::progress::Progress;
+use crate::report::{Failure, cause, out, printable};
+
+/// How many bytes tell a bundle from an archive.
+const HEAD_BYTES: u64 = 8;
+
+/// Store the images of an archive that `berth save`, `podman save` or `docker save` wrote
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  berth load -i app-2.bundle")]
+#[command(
+    after_help = "Examples:\n  berth load -i redis.tar\n  docker save redis:7 | berth load\n  ssh HOST berth save --since app:1 app:2 | berth load"
+)]
 pub(crate) struct LoadArgs {
-    /// The file; `-` is stdin
-    #[arg(short, long, value_name = "FILE", default_value = "-")]
-    input: PathBuf,
+    /// The file to read; `-` is standard input [default: -]
+    #[arg(short, long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Keep the layers also as they came, so that the images can leave again byte for byte
+    #[arg(long)]
+    keep_blobs: bool,
+    /// Show no progress and no warnings
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    flags: PullFlags,
 }
 
-/// Loads images.
+/// Stores every image and prints its name.
 pub(crate) fn load(args: LoadArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let mut input: Box<dyn Read> = match args.input == Path::new("-") {
-        true => Box::new(std::io::stdin().lock()),
-        false => Box::new(File::open(&args.input).map_err(|error| {
-            let cause = cause(&error);
-            Failure::new(format!("cannot open {}: {cause}", args.input.display()))
-        })?),
+    let from_stdin = |path: &Path| path == Path::new("-");
+    match args.input.clone().filter(|path| !from_stdin(path)) {
+        Some(path) => {
+            let mut file = File::open(&path).map_err(|error| {
+                let cause = cause(&error);
+                Failure::new(format!("cannot open {}: {cause}", path.display()))
+            })?;
+            let head = head(&mut file)?;
+            if store::is_bundle(head.get_ref()) {
+                return load_bundle(context, &mut head.chain(file));
+            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            load_archive(&args, context, &path, &name)
+        }
+        None => {
+            let mut stdin = io::stdin().lock();
+            if stdin.is_terminal() {
+                return Err(
+                    Failure::new("cannot load from a terminal").hint("name a file with -i FILE")
+                );
+            }
+            let head = head(&mut stdin)?;
+            if store::is_bundle(head.get_ref()) {
+                return load_bundle(context, &mut head.chain(stdin));
+            }
+            context.writable_repo()?;
+            let file = spool(&mut head.chain(stdin), &args.flags.source(context).scratch)?;
+            let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+            load_archive(&args, context, &path, "stdin")
+        }
+    }
+}
+
+/// Loads what is no bundle; an image without a name is called `name`.
+fn load_archive(
+    args: &LoadArgs,
+    context: &Context,
+    path: &Path,
+    name: &str,
+) -> Result<ExitCode, Failure> {
+    let repo = context.writable_repo()?;
+    let progress = Progress::new(context, args.quiet);
+    let options = PullOptions {
+        platform: args.flags.platform(),
+        name: None,
+        jobs: JOBS,
+        keep_blobs: args.keep_blobs,
+        source: args.flags.source(context),
+        lock_timeout: Some(context.lock_timeout),
+        limits: LayerLimits::default(),
+        progress: &|event| progress.event(&event),
     };
-    load_bundle(context, &mut input)
+    for loaded in &fetch::load(&repo, path, name, &options)? {
+        say_loaded(loaded.pulled.image.name.as_str())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says that an image is here, in docker's words.
+pub(crate) fn say_loaded(name: &str) -> Result<(), Failure> {
+    out!("Loaded image: {}", printable(name))
+}
+
+/// The first bytes, as many as there are.
+fn head(from: &mut impl Read) -> Result<io::Cursor<Vec<u8>>, Failure> {
+    let mut head = Vec::new();
+    from.take(HEAD_BYTES)
+        .read_to_end(&mut head)
+        .map_err(failed)?;
+    Ok(io::Cursor::new(head))
+}
+
+/// What comes in a file, since an archive is read in more than one place.
+fn spool(from: &mut impl Read, scratch: &Path) -> Result<File, Failure> {
+    let mut file = fetch::scratch_file(scratch)?;
+    io::copy(from, &mut file).map_err(failed)?;
+    file.flush().map_err(failed)?;
+    Ok(file)
+}
+
+fn failed(error: io::Error) -> Failure {
+    Failure::new(format!("cannot load: {}", cause(&error)))
 }

@@ -15,6 +15,7 @@ pub(crate) mod load;
 pub(crate) mod ls;
 pub(crate) mod ps;
 pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod repo;
 pub(crate) mod rm;
 pub(crate) mod rmi;

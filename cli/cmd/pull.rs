@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::report::{Failure, out, printable};
 
 /// How many layers are fetched at a time unless the user says otherwise.
-const JOBS: usize = 4;
+pub(crate) const JOBS: usize = 4;
 
 /// Fetch images into the store
 #[derive(Debug, clap::Args)]
@@ -39,6 +39,9 @@ pub(crate) struct PullArgs {
     /// How many layers to fetch at a time
     #[arg(long, value_name = "N", default_value_t = JOBS)]
     jobs: usize,
+    /// Keep the layers also as they came, so that the image can leave again byte for byte
+    #[arg(long)]
+    keep_blobs: bool,
     /// Show no progress and no warnings
     #[arg(short, long)]
     quiet: bool,
@@ -83,6 +86,14 @@ pub(crate) struct PullFlags {
     creds: Option<Credentials>,
 }
 
+/// How to pull what was reached.
+struct How {
+    name: Option<String>,
+    jobs: usize,
+    keep_blobs: bool,
+    quiet: bool,
+}
+
 /// Pulls each source and prints its name and digest.
 pub(crate) fn pull(args: PullArgs, context: &Context) -> Result<ExitCode, Failure> {
     if args.name.is_some() && args.sources.len() > 1 {
@@ -90,9 +101,13 @@ pub(crate) fn pull(args: PullArgs, context: &Context) -> Result<ExitCode, Failur
     }
     for text in &args.sources {
         let source = parse(text)?;
-        let pulled = args
-            .flags
-            .pull(context, &source, args.name.clone(), args.jobs, args.quiet)?;
+        let how = How {
+            name: args.name.clone(),
+            jobs: args.jobs,
+            keep_blobs: args.keep_blobs,
+            quiet: args.quiet,
+        };
+        let pulled = args.flags.pull(context, &source, how)?;
         let name = printable(pulled.image.name.as_str());
         match name.contains('@') {
             true => out!("{name}")?,
@@ -115,23 +130,24 @@ impl PullFlags {
         context: &Context,
         source: &Source,
     ) -> Result<Pulled, Failure> {
-        self.pull(context, source, None, JOBS, false)
+        let how = How {
+            name: None,
+            jobs: JOBS,
+            keep_blobs: false,
+            quiet: false,
+        };
+        self.pull(context, source, how)
     }
 
-    fn pull(
-        &self,
-        context: &Context,
-        source: &Source,
-        name: Option<String>,
-        jobs: usize,
-        quiet: bool,
-    ) -> Result<Pulled, Failure> {
+    fn pull(&self, context: &Context, source: &Source, how: How) -> Result<Pulled, Failure> {
+        let quiet = how.quiet;
         let repo = context.writable_repo()?;
         let progress = Progress::new(context, quiet);
         let options = PullOptions {
             platform: self.platform(),
-            name,
-            jobs,
+            name: how.name,
+            jobs: how.jobs,
+            keep_blobs: how.keep_blobs,
             source: self.source(context),
             lock_timeout: Some(context.lock_timeout),
             limits: LayerLimits::default(),
@@ -160,7 +176,8 @@ impl PullFlags {
         }
     }
 
-    fn registry(&self) -> RegistryOptions {
+    /// How to talk to a registry.
+    pub(crate) fn registry(&self) -> RegistryOptions {
         RegistryOptions {
             tls_verify: self.tls_verify,
             certificates: hosts::certificates(&self.ca, self.cert_dir.clone()),

@@ -119,6 +119,7 @@ fn one(
         platform: args.flags.platform(),
         name: None,
         jobs: 1,
+        keep_blobs: false,
         source: args.flags.source(context),
         lock_timeout: Some(context.lock_timeout),
         limits: LayerLimits::default(),

@@ -24,7 +24,7 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 const PROGRESS_TIME: Duration = Duration::from_millis(500);
 
 /// A reader that passes on no more than the announced size, and ends only if size and digest are right.
-struct Verified<R> {
+pub(crate) struct Verified<R> {
     inner: R,
     what: String,
     expected: Digest,
@@ -34,7 +34,8 @@ struct Verified<R> {
 }
 
 impl<R: Read> Verified<R> {
-    fn new(inner: R, what: String, blob: &Descriptor) -> Self {
+    /// Reads the blob that `blob` describes; `what` names it in errors.
+    pub(crate) fn new(inner: R, what: String, blob: &Descriptor) -> Self {
         Self {
             inner,
             what,

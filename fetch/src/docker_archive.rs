@@ -67,11 +67,22 @@ impl DockerArchive {
         })
     }
 
+    /// How each image can be picked, under each of its names.
+    pub(crate) fn picks(archive: &Archive) -> Result<Vec<Pick>> {
+        let mut picks = Vec::new();
+        for (at, item) in items(archive)?.into_iter().enumerate() {
+            let tags = item.repo_tags.unwrap_or_default();
+            match tags.is_empty() {
+                true => picks.push(Pick::Position(at)),
+                false => picks.extend(tags.into_iter().map(Pick::Named)),
+            }
+        }
+        Ok(picks)
+    }
+
     /// Reads what describes the picked image.
     pub(crate) fn open(archive: Archive, pick: &Pick) -> Result<Self> {
-        let raw = read(&archive, CONTENTS, MANIFEST_BYTES_MAX)?;
-        let items: Vec<Item> = serde_json::from_slice(&raw)
-            .map_err(|error| store::Error::malformed(CONTENTS, error.to_string()))?;
+        let items = items(&archive)?;
         let item = find(&archive, &items, pick)?;
         let name = match pick {
             Pick::Named(name) => Some(name.clone()),
@@ -100,6 +111,12 @@ impl DockerArchive {
             archive,
         })
     }
+}
+
+fn items(archive: &Archive) -> Result<Vec<Item>> {
+    let raw = read(archive, CONTENTS, MANIFEST_BYTES_MAX)?;
+    let items = serde_json::from_slice(&raw);
+    Ok(items.map_err(|error| store::Error::malformed(CONTENTS, error.to_string()))?)
 }
 
 fn find<'a>(archive: &Archive, items: &'a [Item], pick: &Pick) -> Result<&'a Item> {

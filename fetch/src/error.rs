@@ -295,6 +295,9 @@ impl Error {
             Self::BadSource { .. } => {
                 "a source is [docker://]HOST/NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]"
             }
+            Self::BadDestination { .. } => {
+                "a destination is [docker://]HOST/NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:DIR or ostree:NAME[@REPO]"
+            }
             _ => return None,
         };
         Some(text.to_owned())

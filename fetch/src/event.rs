@@ -75,6 +75,13 @@ pub enum Event<'a> {
         /// How many bytes of it are here.
         bytes: u64,
     },
+    /// A layer is at its destination.
+    LayerSent {
+        /// The blob that was sent.
+        digest: Digest,
+        /// Its size.
+        bytes: u64,
+    },
     /// A layer is stored.
     LayerDone {
         /// The layer's blob.

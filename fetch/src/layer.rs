@@ -13,6 +13,7 @@ use store::{
 use crate::blob::LayerReader;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
+use crate::keep::has_blob;
 use crate::limits::PARTIAL_BYTES_MIN;
 use crate::partial::{Continued, Partial};
 use crate::transport::Transport;
@@ -30,6 +31,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) lock_timeout: Option<Duration>,
     /// Whom to tell.
     pub(crate) progress: Progress<'a>,
+    /// Whether to keep the blobs as they come.
+    pub(crate) keep_blobs: bool,
     /// For a repair: objects that are there but broken. Then layers are fetched whether they are known or not.
     pub(crate) mend: Option<&'a Broken>,
     /// Set when the pull has failed elsewhere.
@@ -82,6 +85,10 @@ impl Fetch<'_> {
         if self.mend.is_none()
             && let Some(layer) = store::known_layer(self.repo, &diff_id)?
         {
+            if self.keep_blobs && !has_blob(self.repo, blob, &diff_id)? {
+                self.keep_known(blob)?;
+                return Ok(Fetched::Known(layer));
+            }
             (self.progress)(Event::LayerKnown {
                 digest: blob.digest,
             });
@@ -102,11 +109,11 @@ impl Fetch<'_> {
         let Some(partial) = partial else {
             self.started(blob, 0);
             let bytes = self.transport.blob(blob, 0, self.progress)?;
-            return self.import(blob, diff_id, bytes);
+            return self.import_keeping(blob, diff_id, bytes);
         };
         self.started(blob, partial.size());
         let resumed = partial.size() > 0;
-        let result = self.import(
+        let result = self.import_keeping(
             blob,
             diff_id,
             Continued::new(self.transport, blob, &partial, self.progress),
@@ -140,7 +147,7 @@ impl Fetch<'_> {
         });
     }
 
-    fn import(
+    pub(crate) fn import(
         &self,
         blob: &Descriptor,
         diff_id: DiffId,

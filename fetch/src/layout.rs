@@ -18,7 +18,7 @@ use crate::source::Pick;
 use crate::transport::{Root, Transport, read_limited};
 
 /// The annotation that names an image within a layout.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Where a layout's files are.
 #[derive(Debug)]
@@ -116,6 +116,25 @@ impl Layout {
                 Err(store::Error::malformed("index.json", "it is a manifest").into())
             }
         }
+    }
+
+    /// How each image can be picked, and whether the layout has a name for it. Several builds of one image are one.
+    pub(crate) fn picks(&self) -> Result<Vec<(Pick, bool)>> {
+        let index = self.index()?;
+        let images = index
+            .manifests
+            .iter()
+            .filter(|entry| platform::is_image(entry));
+        let images: Vec<&Descriptor> = images.collect();
+        // `latest` alone names nothing
+        let is_named = |entry: &Descriptor| ref_name(entry).is_some_and(|name| name != "latest");
+        if let Some(first) = images.first().filter(|_| is_one_per_platform(&images)) {
+            return Ok(vec![(Pick::Only, is_named(first))]);
+        }
+        let picks = images.iter().enumerate();
+        Ok(picks
+            .map(|(at, entry)| (Pick::Position(at), is_named(entry)))
+            .collect())
     }
 
     fn find<'a>(&self, index: &'a Index) -> Result<Option<&'a Descriptor>> {

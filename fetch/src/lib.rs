@@ -6,6 +6,9 @@
 //!   ─► store::commit_image: refs, the image's own last
 //! ```
 //!
+//! The other way, [`copy()`], [`push()`] and [`save()`] are one function: from a transport, which an image of the store is
+//! too, into a sink.
+//!
 //! A [`Source`] is where an image is; opened, it is a [`Transport`], of which there are three: a registry, an OCI
 //! layout (in a directory or a tar), and docker's archive. [`resolve()`] and [`pull()`] work on any of them.
 //!
@@ -29,18 +32,26 @@ mod error;
 mod event;
 mod gzip;
 mod inspect;
+mod keep;
 mod layer;
 mod layout;
 pub mod limits;
+mod load;
 mod names;
 mod partial;
 mod platform;
 mod policy;
 mod pull;
+mod recompress;
 mod registry;
 mod repair;
 mod resolve;
+mod rewrite;
+mod save;
+mod send;
+mod sink;
 mod source;
+mod stored;
 mod tags;
 mod transport;
 
@@ -51,6 +62,7 @@ pub use destination::Destination;
 pub use error::{Error, Result};
 pub use event::{Event, Progress};
 pub use inspect::inspect;
+pub use load::{Loaded, load};
 pub use names::Names;
 pub use pull::{LeftOut, PullOptions, Pulled, pull};
 pub use registry::{
@@ -59,6 +71,9 @@ pub use registry::{
 };
 pub use repair::{Repaired, repair};
 pub use resolve::{Resolved, resolve};
+pub use save::{SaveOptions, push, save};
+pub use send::Sent;
+pub use sink::scratch_file;
 pub use source::{OstreeName, Pick, Source};
 pub use tags::tags;
-pub use transport::{Root, Signature, SourceOptions, Transport, open};
+pub use transport::{Root, Signature, SizedTar, SourceOptions, Transport, open};

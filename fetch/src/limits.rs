@@ -41,6 +41,10 @@ pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 pub const RATE_WINDOW: Duration = Duration::from_secs(60);
 /// What must come of an answer in each [`RATE_WINDOW`], in bytes: less is a registry that only keeps us busy.
 pub const RATE_BYTES_MIN: u64 = 16 << 10;
+/// Blobs up to this size are uploaded in one request, from memory, in bytes.
+pub const UPLOAD_WHOLE_BYTES_MAX: u64 = 1 << 20;
+/// The slowest upload that is waited for, in bytes a second.
+pub const UPLOAD_RATE_MIN: u64 = 4 << 10;
 /// The largest auth file, in bytes.
 pub const AUTH_FILE_BYTES_MAX: u64 = 4 << 20;
 /// How many tags a page of them is asked to have.

@@ -19,6 +19,7 @@ use store::{
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
+use crate::keep::has_blob;
 use crate::layer::{Fetch, Fetched};
 use crate::limits::JOBS_MAX;
 use crate::names::Names;
@@ -39,6 +40,8 @@ pub struct PullOptions<'a> {
     pub name: Option<String>,
     /// How many layers to fetch at a time.
     pub jobs: usize,
+    /// Whether to keep the layers' blobs as they came, so that the image can leave again unchanged.
+    pub keep_blobs: bool,
     /// How to reach the source.
     pub source: SourceOptions,
     /// How long to wait for the repository's lock; `None` waits for ever.
@@ -149,7 +152,7 @@ fn pull_inner(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result
         );
         progress(Event::Warning(&text));
     }
-    let plan = Plan::new(repo, &resolved, progress)?;
+    let plan = Plan::new(repo, &resolved, options)?;
     progress(Event::Resolved {
         name: &names.name,
         digest: resolved.digest,
@@ -168,7 +171,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(repo: &Repo, resolved: &Resolved, progress: Progress<'_>) -> Result<Self> {
+    fn new(repo: &Repo, resolved: &Resolved, options: &PullOptions<'_>) -> Result<Self> {
         let (mut known, mut missing) = (HashMap::new(), Vec::new());
         let mut seen = HashSet::new();
         for (blob, diff_id) in resolved
@@ -180,9 +183,11 @@ impl Plan {
             if !seen.insert(*diff_id) {
                 continue;
             }
-            match store::known_layer(repo, diff_id)? {
+            let known_layer = store::known_layer(repo, diff_id)?;
+            let complete = !options.keep_blobs || has_blob(repo, blob, diff_id)?;
+            match known_layer.filter(|_| complete) {
                 Some(layer) => {
-                    progress(Event::LayerKnown {
+                    (options.progress)(Event::LayerKnown {
                         digest: blob.digest,
                     });
                     known.insert(*diff_id, layer);
@@ -211,6 +216,7 @@ pub(crate) fn fetch_all(
         limits: &options.limits,
         lock_timeout: options.lock_timeout,
         progress: options.progress,
+        keep_blobs: options.keep_blobs,
         mend,
         stop: &stop,
     };

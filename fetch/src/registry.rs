@@ -1,6 +1,6 @@
 //! `docker://`: an image in a registry, over the distribution API.
 //!
-//! Only three requests are ever made: a manifest by tag or digest, a blob by digest, and a token. URLs that a manifest
+//! Reading makes only three requests: a manifest by tag or digest, a blob by digest, and a token. URLs that a manifest
 //! lists for a layer are never followed: the registry's own blob or nothing.
 
 mod attached;
@@ -16,6 +16,7 @@ mod flow;
 mod mirror;
 mod network;
 mod no_proxy;
+mod pipe;
 mod proxy;
 mod range;
 mod registries_conf;
@@ -23,6 +24,7 @@ mod registries_files;
 mod retry;
 mod tags;
 mod tls;
+mod upload;
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -40,6 +42,8 @@ pub use self::proxy::Proxies;
 pub use self::registries_conf::RegistriesConf;
 pub use self::registries_files::RegistriesFiles;
 pub use self::retry::Patience;
+pub(crate) use self::tags::tags;
+pub(crate) use self::upload::Upload;
 
 use self::client::{Client, Request};
 use self::mirror::{Blob, Mirrors};
@@ -62,6 +66,8 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 pub(crate) enum Access {
     /// To read it.
     Pull,
+    /// To write to it.
+    Push,
 }
 
 impl Access {
@@ -69,6 +75,7 @@ impl Access {
     fn actions(self) -> &'static str {
         match self {
             Self::Pull => "pull",
+            Self::Push => "pull,push",
         }
     }
 }

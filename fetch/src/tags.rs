@@ -4,7 +4,7 @@ use store::Reference;
 
 use crate::error::{Error, Result};
 use crate::event::Progress;
-use crate::registry::Registry;
+use crate::registry;
 use crate::transport::SourceOptions;
 
 /// Lists the tags of the repository of `reference`, whose own tag does not matter, in the registry's order.
@@ -13,7 +13,7 @@ pub fn tags(
     options: &SourceOptions,
     progress: Progress<'_>,
 ) -> Result<Vec<String>> {
-    let list = || Registry::open(reference, &options.registry, progress)?.tags();
+    let list = || registry::tags(reference, &options.registry, progress);
     list().map_err(|error| Error::Source {
         verb: "list",
         name: format!(

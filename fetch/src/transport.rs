@@ -8,8 +8,8 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use store::Digest;
 use store::oci::Descriptor;
+use store::{DiffId, Digest};
 
 use crate::archive::Archive;
 use crate::docker_archive::DockerArchive;
@@ -49,6 +49,17 @@ pub trait Transport: Sync {
         Ok(None)
     }
 
+    /// Whether it can give that blob of an image; a store has what layers hold, and not always the blob they came in.
+    fn has_blob(&self, _blob: &Descriptor) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Opens the tar of a layer and says its size, where that is not the same as unpacking the blob. Whoever reads it
+    /// checks the diff id.
+    fn tar(&self, _diff_id: &DiffId) -> Result<Option<SizedTar<'_>>> {
+        Ok(None)
+    }
+
     /// Whether blobs come from afar, so that what has come is worth keeping.
     fn is_remote(&self) -> bool;
 
@@ -66,6 +77,9 @@ pub struct Signature {
     /// Its signature.
     pub signature: Vec<u8>,
 }
+
+/// The tar of a layer, and how many bytes it has.
+pub type SizedTar<'a> = (Box<dyn Read + Send + 'a>, u64);
 
 /// What a source names: bytes of a manifest or index, not parsed yet.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::fsck::Problem;
 use crate::id::DiffId;
 use crate::image::{all_images, recorded_digest};
+use crate::kept_blob::check_kept_blobs;
 use crate::name::{LAYERS, RECIPES, RefName};
 use crate::recipe::Recipe;
 use crate::repo::Repo;
@@ -54,7 +55,8 @@ pub(crate) fn check_images(repo: &Repo, problems: &mut Vec<Problem>) -> Result<(
             }
         }
     }
-    check_layers(repo, objects_are_whole, &mut add)
+    check_layers(repo, objects_are_whole, &mut add)?;
+    check_kept_blobs(repo, &mut add)
 }
 
 /// Layers and recipes must be those that their refs name.

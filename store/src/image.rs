@@ -131,9 +131,13 @@ fn commit_in(
         txn.set_ref(&RefName::layer(&layer.diff_id), Some(layer.commit));
     }
     for descriptor in &manifest.layers {
-        let blob = RefName::blob(&descriptor.digest);
-        if let Some(id) = repo.resolve(&blob)? {
-            txn.set_ref(&blob, Some(id));
+        for blob in [
+            RefName::blob(&descriptor.digest),
+            RefName::kept_blob(&descriptor.digest),
+        ] {
+            if let Some(id) = repo.resolve(&blob)? {
+                txn.set_ref(&blob, Some(id));
+            }
         }
     }
     set_names(&txn, name, alias, flat, commit);

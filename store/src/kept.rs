@@ -1,7 +1,7 @@
 //! Which refs only serve images, and which of those no image needs any more.
 //!
 //! An image is kept by its own ref (`ociimage/<name>`) or by who uses it (`berth/used/<id>/image`). Its manifest keeps
-//! `ociimage/<hex>` of its config and layers, its config keeps `ocilayer/<hex>` and `ocirecipe/<hex>` of its diff ids, and
+//! `ociimage/<hex>` of its config and layers and `ociblob/<hex>` of these, its config keeps `ocilayer/<hex>` and `ocirecipe/<hex>` of its diff ids, and
 //! its name keeps `ocifs/<name>`. Every other ref is somebody's own business and keeps itself.
 
 use std::collections::{HashMap, HashSet};
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::id::{DiffId, Digest, ObjectId};
 use crate::image::load_config;
-use crate::name::{FLAT, IMAGES, LAYERS, RECIPES, RefName, USED};
+use crate::name::{BLOBS, FLAT, IMAGES, LAYERS, RECIPES, RefName, USED};
 use crate::oci::Document;
 use crate::reach::whole_commit;
 use crate::repo::Repo;
@@ -186,6 +186,8 @@ impl Cover<'_> {
             .find_map(|prefix| DiffId::from_hex(below(name, prefix)?).ok())
         {
             self.any_layer || self.layers.contains(&layer)
+        } else if let Some(blob) = below(name, BLOBS).and_then(|hex| Digest::from_hex(hex).ok()) {
+            self.any_layer || self.blobs.contains(&blob)
         } else if let Some(component) = below(name, FLAT) {
             self.names.contains(component)
         } else {

@@ -13,6 +13,7 @@
 //!     ociimage/<blob>           layer, by its compressed blob
 //!     ocilayer/<diff id>        layer, by what it unpacks to
 //!     ocirecipe/<diff id>       how its tar is made again, byte for byte
+//!     ociblob/<blob>            a layer's compressed blob, where it is kept
 //!     ocifs/<name>              flattened image, one commit for each step of its history
 //!     berth/used/<id>/          what a container or deployment holds
 //!   tmp/staging-<boot id>-…/    objects of a running transaction
@@ -80,6 +81,7 @@ mod id;
 mod image;
 mod import;
 mod kept;
+mod kept_blob;
 mod layer;
 mod layer_parse;
 mod layer_store;
@@ -157,6 +159,7 @@ pub use image::{
     load_image, mend_image, named_image, recorded_digest, unix_seconds,
 };
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer, mend_layer};
+pub use kept_blob::{BlobKeeper, is_blob_kept, open_kept_blob};
 pub use layer::{Layer, known_layer, stored_layer};
 pub use list::{ListDepth, Listed, ListedKind, list};
 pub use lock::{Lock, LockKind, LockWait};
@@ -173,7 +176,7 @@ pub use reach::Depth;
 pub use reference::Reference;
 pub use refs::Durability;
 pub use refspec::{RefSpec, remote_refs};
-pub use replay::{ReplayReport, replay};
+pub use replay::{ReplayReport, open_tar, replay};
 pub use repo::{Entry, Repo};
 pub use revision::resolve_revision;
 pub use shared_checkout::shared_checkout;

@@ -125,6 +125,8 @@ pub(crate) const FLAT: &str = "ocifs";
 pub(crate) const LAYERS: &str = "ocilayer";
 /// The prefix of recipes, by diff id.
 pub(crate) const RECIPES: &str = "ocirecipe";
+/// The prefix of blobs that are kept as they came.
+pub(crate) const BLOBS: &str = "ociblob";
 /// The prefix of what containers and deployments hold.
 pub(crate) const USED: &str = "berth/used";
 
@@ -177,6 +179,11 @@ impl RefName {
     /// The ref of what a layer's tar is put together from.
     pub fn recipe(diff_id: &DiffId) -> Self {
         Self(format!("{RECIPES}/{}", diff_id.hex()))
+    }
+
+    /// The ref of a layer's blob as it came.
+    pub fn kept_blob(digest: &Digest) -> Self {
+        Self(format!("{BLOBS}/{}", digest.hex()))
     }
 
     /// What the container or deployment `id` holds: `image` or `fs`.

@@ -67,6 +67,16 @@ pub fn replay(repo: &Repo, diff_id: &DiffId, out: &mut dyn Write) -> Result<Repl
     })
 }
 
+/// Opens the uncompressed tar of a layer for reading, just as it was when the layer was stored, and says how many bytes
+/// it has.
+///
+/// Whoever reads it checks that the bytes are those of `diff_id`. Hold the repository's lock.
+pub fn open_tar<'r>(repo: &'r Repo, diff_id: &DiffId) -> Result<(impl Read + Send + use<'r>, u64)> {
+    let tar = Replay::open(repo, diff_id, Payloads::Read)?;
+    let size = tar.recipe.tar_size();
+    Ok((tar, size))
+}
+
 fn refused(diff_id: &DiffId, why: String) -> Error {
     Error::Refused {
         verb: "replay",

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::loose::{self, TOP_DOWN};
-use crate::name::{IMAGES, LAYERS, RECIPES, USED};
+use crate::name::{BLOBS, IMAGES, LAYERS, RECIPES, USED};
 use crate::repo::Repo;
 use crate::roots::roots;
 use crate::usage::TreeSizes;
@@ -53,8 +53,8 @@ pub fn stat(repo: &Repo) -> Result<StatReport> {
     let mut sizes = TreeSizes::default();
     let (mut trees, mut logical_bytes) = (0, 0_u64);
     for root in roots(repo)? {
-        // Manifests, configs, layers and recipes are what images are made of, and users hold an image that is there already.
-        let part = [IMAGES, LAYERS, RECIPES, USED]
+        // Manifests, configs, layers, recipes and blobs are what images are made of, and users hold an image that is there already.
+        let part = [IMAGES, LAYERS, RECIPES, BLOBS, USED]
             .iter()
             .any(|prefix| root.path.starts_with(&format!("heads/{prefix}/")));
         if !part {

@@ -103,7 +103,7 @@ impl Repo {
 
     /// The same, but objects of `broken` that come by are written again although they are there: into the same file, so
     /// that whatever is linked to it is mended too.
-    pub(crate) fn txn_mending(&self, broken: Broken) -> Result<Txn<'_>> {
+    pub fn txn_mending(&self, broken: Broken) -> Result<Txn<'_>> {
         self.begin(broken, false)
     }
 

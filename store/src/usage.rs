@@ -67,11 +67,12 @@ pub fn image_usage(repo: &Repo, images: &[Image]) -> Result<Vec<ImageUsage>> {
 fn reach(repo: &Repo, image: &Image) -> Result<Reach> {
     let mut reach = Reach::default();
     let mut commits = vec![image.commit, image.flat];
-    let blobs = image
-        .manifest
-        .layers
-        .iter()
-        .map(|layer| RefName::blob(&layer.digest));
+    let blobs = image.manifest.layers.iter().flat_map(|layer| {
+        [
+            RefName::blob(&layer.digest),
+            RefName::kept_blob(&layer.digest),
+        ]
+    });
     let diff_ids = || image.config.diff_ids.iter();
     let layers = diff_ids()
         .map(RefName::layer)

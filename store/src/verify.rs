@@ -253,6 +253,11 @@ fn find_layers(
                 .commits
                 .push((blob_commit, format!("layer {}", blob.digest)));
         }
+        if let Ok(Some(kept)) = repo.resolve(&RefName::kept_blob(&blob.digest)) {
+            layer
+                .commits
+                .push((kept, format!("kept blob {}", blob.digest)));
+        }
         layers.push(layer);
     }
     layers

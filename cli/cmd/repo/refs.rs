@@ -142,7 +142,7 @@ fn is_below(spec: &RefSpec, prefix: &str) -> bool {
 fn is_part(name: &RefName) -> bool {
     match name.as_str().split_once('/') {
         Some(("ociimage", rest)) => ObjectId::from_hex(rest).is_ok(),
-        Some((first, _)) => ["ocilayer", "ocirecipe", "berth"].contains(&first),
+        Some((first, _)) => ["ociblob", "ocilayer", "ocirecipe", "berth"].contains(&first),
         None => false,
     }
 }

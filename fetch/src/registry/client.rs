@@ -5,12 +5,16 @@
 //! Whether the registry is spoken to in plain HTTP is decided once, when the client is made: only where the user allows
 //! it or the registry is on the loopback, and only after TLS was tried.
 
+mod call;
+
 use std::io::Read as _;
 use std::sync::Arc;
 
 use reqwest::blocking::Response;
 use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE};
 use reqwest::{StatusCode, Url};
+
+pub(crate) use self::call::Call;
 
 use super::auth::Authorizer;
 use super::endpoint::Endpoint;

@@ -126,7 +126,7 @@ fn why(error: &Error) -> String {
 }
 
 /// Whether a status may be another one in a moment.
-fn is_passing(status: u16) -> bool {
+pub(crate) fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 

@@ -6,24 +6,31 @@ use reqwest::header::LINK;
 use serde::Deserialize;
 
 use super::client::{Client, Request};
-use super::{Registry, broken, retry};
+use super::{Access, RegistriesConf, RegistryOptions, broken, retry};
 use crate::error::{Error, Result};
 use crate::event::Progress;
 use crate::limits::{TAGS_BYTES_MAX, TAGS_MAX, TAGS_PAGE};
 use crate::transport::read_limited;
+use store::Reference;
 
 #[derive(Deserialize)]
 struct Page {
     tags: Option<Vec<String>>,
 }
 
-impl Registry<'_> {
-    /// Every tag, in the registry's order.
-    pub(crate) fn tags(&self) -> Result<Vec<String>> {
-        let what = format!("tags of {}", self.reference.repository);
-        self.mirrors
-            .choose(|client| list(client, &what, self.mirrors.progress()))
-    }
+/// Every tag of a repository, in the registry's order. Mirrors are not asked: they may lack some.
+pub(crate) fn tags(
+    reference: &Reference,
+    options: &RegistryOptions,
+    progress: Progress<'_>,
+) -> Result<Vec<String>> {
+    let endpoint = RegistriesConf::read(&options.registries)?.itself(reference);
+    let client = Client::open(&endpoint, Access::Pull, options, progress)?;
+    list(
+        &client,
+        &format!("tags of {}", reference.repository),
+        progress,
+    )
 }
 
 fn list(client: &Client, what: &str, progress: Progress<'_>) -> Result<Vec<String>> {

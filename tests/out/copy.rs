@@ -1,0 +1,264 @@
+//! `berth copy`: from place to place without the store, every byte as it is.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{judge, manifest_digest, pushed, sample};
+use crate::needs;
+use crate::support::image::{Form, Image, Layout, OCI_CONFIG, OCI_MANIFEST, Tar};
+use crate::support::registry::Registry;
+use crate::support::{Home, digest, images, read_json};
+
+/// The names in a directory, sorted.
+fn names(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Every blob is what its name says.
+fn check_blobs(layout: &Path) {
+    let blobs = layout.join("blobs/sha256");
+    for name in names(&blobs) {
+        let bytes = fs::read(blobs.join(&name)).unwrap();
+        assert_eq!(digest(&bytes), format!("sha256:{name}"));
+    }
+}
+
+#[test]
+fn an_image_goes_round_every_place_unchanged() {
+    needs!(Registry, Skopeo);
+    let (home, registry) = (Home::new(), Registry::start());
+    let image = sample(Form::Gzip);
+    let expected = manifest_digest(&image);
+    Layout::with(&home.join("start"), &image);
+    let url = registry.url("app:1");
+    let stations = [
+        "oci:start:latest",
+        &url,
+        "oci:layout:a/b:1",
+        "oci-archive:archive.tar:named",
+        "dir:directory",
+    ];
+    for pair in stations.windows(2) {
+        // berth reads no `dir:` here, skopeo judges it below
+        let ran = home.berth(["copy", pair[0], pair[1]]).ok();
+        assert_eq!(ran.stdout, format!("{expected}\n"));
+        assert!(!ran.stderr.contains("note:"), "{}", ran.stderr);
+        let inspect = format!("skopeo inspect --tls-verify=false {}", pair[1]);
+        let found = judge(&home, &inspect).ok().json();
+        assert_eq!(found["Digest"], expected.as_str(), "{}", pair[1]);
+    }
+    assert_eq!(pushed(&registry, "app", "1").0, expected);
+    check_blobs(&home.join("layout"));
+    // skopeo checks every blob that it copies
+    judge(&home, "skopeo copy -q dir:directory oci:judged:x").ok();
+    check_blobs(&home.join("judged"));
+}
+
+#[test]
+fn an_archive_of_docker_cannot_hold_a_manifest_and_that_is_said() {
+    needs!(Skopeo);
+    let home = Home::new();
+    let image = sample(Form::Gzip);
+    Layout::with(&home.join("start"), &image);
+    let ran = home
+        .berth(["copy", "oci:start:latest", "docker-archive:a.tar:app:1"])
+        .ok();
+    let ran = ran.err_has(
+        "note: an archive of docker's has no manifest, and its layers are not compressed; the manifest is now sha256:",
+    );
+    let list = home.sh("tar xOf a.tar manifest.json").ok().json();
+    let config = image.manifest()["config"]["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let config = config.trim_start_matches("sha256:");
+    assert_eq!(list[0]["Config"], format!("{config}.json"));
+    assert_eq!(list[0]["RepoTags"][0], "docker.io/library/app:1");
+    for (name, layer) in list[0]["Layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(&image.layers)
+    {
+        let hex = layer.diff_id.trim_start_matches("sha256:");
+        assert_eq!(name, &format!("{hex}.tar"));
+    }
+    let found = home.berth(["inspect", "docker-archive:a.tar"]).ok().json();
+    assert_eq!(
+        ran.stdout,
+        format!("{}\n", found["digest"].as_str().unwrap())
+    );
+    judge(&home, "skopeo copy -q docker-archive:a.tar oci:judged:x").ok();
+}
+
+#[test]
+fn a_manifest_of_docker_becomes_one_of_oci_in_a_layout() {
+    needs!(Images, Registry, Skopeo, Umoci);
+    let (home, registry) = (Home::new(), Registry::start());
+    let built = images::get("redis-v2s2");
+    registry.push(&built, "app:1");
+    // where it can stay, it stays
+    let (from, to) = (registry.url("app:1"), registry.url("other:1"));
+    let ran = home.berth(["copy", &from, &to]).ok();
+    assert_eq!(ran.stdout, format!("{}\n", built.digest.unwrap()));
+    assert!(!ran.stderr.contains("note:"), "{}", ran.stderr);
+    for target in ["oci:layout:1", "oci-archive:archive.tar:1"] {
+        let ran = home.berth(["copy", &from, target]).ok();
+        let digest = ran.text().to_owned();
+        ran.err_has(&format!(
+            "note: an OCI layout has no manifest of docker's; the manifest is now {digest} \
+             (config and diff ids are the same)\n"
+        ));
+        let found = judge(&home, &format!("skopeo inspect {target}"))
+            .ok()
+            .json();
+        assert_eq!(found["Digest"], digest.as_str());
+        let raw = judge(&home, &format!("skopeo inspect --raw {target}"))
+            .ok()
+            .json();
+        assert_eq!(raw["config"]["digest"], built.config.as_str());
+        let layers = raw["layers"].as_array().unwrap();
+        for (layer, old) in layers.iter().zip(&built.layers) {
+            assert_eq!(layer["digest"], old.digest.as_str());
+        }
+    }
+    home.sh("umoci unpack --rootless --image layout:1 out >/dev/null")
+        .ok();
+}
+
+#[test]
+fn all_of_an_index_is_copied() {
+    needs!(Images, Registry, Skopeo);
+    let (home, registry) = (Home::new(), Registry::start());
+    for name in ["multi", "nested"] {
+        let built = images::get(name);
+        let expected = built.digest.clone().unwrap();
+        let url = registry.url(&format!("{name}:1"));
+        let ran = home
+            .berth(["copy", "-q", "--all", &built.source(), &url])
+            .ok();
+        assert_eq!(ran.stdout, format!("{expected}\n"));
+        let target = format!("oci:{name}:x");
+        home.berth(["copy", "-q", "--all", &url, &target]).ok();
+        check_blobs(&home.join(name));
+        let blobs = |at: &Path| names(&at.join("blobs/sha256"));
+        assert_eq!(blobs(&home.join(name)), blobs(&built.path));
+        // again: the index is there
+        let before = registry.requests().len();
+        home.berth(["copy", "-q", "--all", &target, &url]).ok();
+        let own = |it: &&String| it.contains(&format!("/v2/{name}/"));
+        let again = registry.requests();
+        let again: Vec<&String> = again[before..].iter().filter(own).collect();
+        assert_eq!(again, [&format!("HEAD /v2/{name}/manifests/1 200")]);
+    }
+    let one = home
+        .berth([
+            "copy",
+            "-q",
+            "--platform",
+            "linux/arm64",
+            &registry.url("multi:1"),
+            "dir:arm",
+        ])
+        .ok();
+    let raw = fs::read(home.join("arm/manifest.json")).unwrap();
+    assert_eq!(one.stdout, format!("{}\n", digest(&raw)));
+    let found = judge(&home, "skopeo inspect dir:arm").ok().json();
+    assert_eq!(found["Architecture"], "arm64");
+    home.berth([
+        "copy",
+        "--all",
+        &registry.url("multi:1"),
+        "docker-archive:x.tar",
+    ])
+    .fails(1)
+    .one_error()
+    .err_has("cannot use docker-archive for an index of several images: not supported");
+    assert!(!home.join("x.tar").exists());
+}
+
+#[test]
+fn a_layout_gets_another_image_or_a_new_one_of_the_name() {
+    let home = Home::new();
+    let (one, two) = (sample(Form::Gzip), Image::of(Tar::new().file("two", "2")));
+    Layout::with(&home.join("one"), &one);
+    Layout::with(&home.join("two"), &two);
+    let entries = || {
+        let index = read_json(&home.join("all/index.json"));
+        let list = index["manifests"].as_array().unwrap().clone();
+        list.iter()
+            .map(|entry| {
+                let name = &entry["annotations"]["org.opencontainers.image.ref.name"];
+                (name.clone(), entry["digest"].as_str().unwrap().to_owned())
+            })
+            .collect::<Vec<_>>()
+    };
+    let copy = |from: &str, to: &str| drop(home.berth(["copy", "-q", from, to]).ok());
+    copy("oci:one", "oci:all:a");
+    copy("oci:two", "oci:all:b");
+    let (first, second) = (manifest_digest(&one), manifest_digest(&two));
+    assert_eq!(
+        entries(),
+        [
+            (Value::from("a"), first),
+            (Value::from("b"), second.clone())
+        ]
+    );
+    copy("oci:two", "oci:all:a");
+    assert_eq!(
+        entries(),
+        [
+            (Value::from("b"), second.clone()),
+            (Value::from("a"), second.clone())
+        ]
+    );
+    copy("oci:two", "oci:all");
+    copy("oci:two", "oci:all");
+    assert_eq!(entries().len(), 3);
+    check_blobs(&home.join("all"));
+}
+
+#[test]
+fn a_wrong_blob_is_not_passed_on() {
+    let home = Home::new();
+    let image = sample(Form::Gzip);
+    let mut layout = Layout::new(&home.join("bad"));
+    let mut bad = image.layers[1].blob.clone();
+    bad[100] ^= 1;
+    layout.put_as(&image.layers[0].digest, &image.layers[0].blob);
+    layout.put_as(&image.layers[1].digest, &bad);
+    layout.put(OCI_CONFIG, &image.config_bytes());
+    let manifest = layout.put(
+        OCI_MANIFEST,
+        &serde_json::to_vec(&image.manifest()).unwrap(),
+    );
+    layout.name(manifest, "latest");
+    for target in ["oci:out:x", "dir:directory", "oci-archive:out.tar:x"] {
+        home.berth(["copy", "oci:bad:latest", target])
+            .fails(1)
+            .one_error()
+            .err_has(&format!(
+                "error: cannot copy oci:bad:latest to {target}: digest of blob {} does not match: ",
+                image.layers[1].digest
+            ));
+    }
+    assert!(!home.join("out/index.json").exists());
+    assert!(!home.join("out.tar").exists());
+    assert!(!home.join("directory/manifest.json").exists());
+    let hex = image.layers[1].digest.trim_start_matches("sha256:");
+    assert!(!home.join(format!("out/blobs/sha256/{hex}")).exists());
+    assert!(!home.join(format!("directory/{hex}")).exists());
+    // nor is something else overwritten
+    home.write("notes", "mine");
+    home.berth(["copy", "oci:bad:latest", "dir:."])
+        .fails(1)
+        .one_error()
+        .err_has("cannot write to .: it is not empty, and holds no image");
+}
