@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::AlertDescription;
+
 use crate::registry::Network;
 
 /// The result of every fallible call of this crate.
@@ -311,12 +313,29 @@ fn mirrors_failed(failed: &[(String, Error)]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
+/// Whether a server's alert is about the certificate of its client.
+fn is_about_us(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::HandshakeFailure
+    )
+}
+
 fn unreachable_hint(host: &str, cause: &Network) -> String {
     match cause {
         Network::Tls(rustls::Error::InvalidCertificate(_)) => {
             "name its CA with --ca FILE, or accept any certificate with --tls-verify=false".into()
         }
-        Network::Tls(rustls::Error::AlertReceived(_)) => {
+        Network::Tls(rustls::Error::AlertReceived(alert)) if is_about_us(*alert) => {
             "it may want a client certificate: put NAME.cert and NAME.key into a directory, and name that with --cert-dir".into()
         }
         Network::Tls(_) => "it may not speak TLS: --tls-verify=false allows plain HTTP".into(),

@@ -322,7 +322,7 @@ fn ready(process: &mut Child, port: u16) -> bool {
 fn certificates(folder: &Path) {
     let script = "\
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-            -subj '/CN=berth test authority' -keyout ca.key -out ca.pem
+            -subj /CN=authority-$$ -keyout ca.key -out ca.pem
         openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
             -subj /CN=localhost -keyout key.pem -out request.pem
         printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' >extensions

@@ -47,27 +47,25 @@ impl CertificateFiles {
     /// The certificates for `host`, as the user writes it.
     pub(crate) fn of(&self, host: &str) -> Result<Certificates> {
         if let Some(directory) = &self.directory {
-            let names = list(directory).map_err(Error::io("list", directory))?;
-            return Certificates::read(directory, &names);
+            return Certificates::read(directory, &list(directory)?);
         }
         for directory in self.per_host.iter().map(|place| place.join(host)) {
             match list(&directory) {
-                Ok(names) => return Certificates::read(&directory, &names),
                 // as containers/image: what may not be seen is not there
                 Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(Error::io("list", &directory)(error)),
+                names => return Certificates::read(&directory, &names?),
             }
         }
         Ok(Certificates::default())
     }
 }
 
-/// Whether a directory is not there for us.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
+/// Whether a directory could not be listed because it is not there for us.
+pub(crate) fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if matches!(
+        source.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
-    )
+    ))
 }
 
 impl Certificates {
@@ -110,10 +108,15 @@ impl Certificates {
 }
 
 /// The entries of a directory by name.
-pub(crate) fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(directory)?.take(CERTIFICATE_FILES_MAX) {
-        names.push(entry?.path());
+    for entry in std::fs::read_dir(directory).map_err(Error::io("list", directory))? {
+        names.push(entry.map_err(Error::io("list", directory))?.path());
+        if names.len() > CERTIFICATE_FILES_MAX {
+            let what = format!("directory {}", directory.display());
+            let limit = format!("{CERTIFICATE_FILES_MAX} files");
+            return Err(Error::too_large(what, limit));
+        }
     }
     names.sort();
     Ok(names)
@@ -203,5 +206,34 @@ impl ResolvesClientCert for Ours {
 
     fn has_certs(&self) -> bool {
         !self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_counts_have_limits() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let files = CertificateFiles {
+            directory: Some(directory.path().to_owned()),
+            ..CertificateFiles::default()
+        };
+        for number in 0..CERTIFICATE_FILES_MAX {
+            File::create(directory.path().join(number.to_string())).expect("create");
+        }
+        assert!(files.of("a.x").is_ok());
+        let path = directory.path().join("ca.pem");
+        let file = File::create(&path).expect("create");
+        let error = files.of("a.x").expect_err("one too many").to_string();
+        assert!(error.contains("4096 files"), "{error}");
+
+        let error = |bytes| {
+            file.set_len(bytes).expect("resize");
+            certificates(&path).expect_err("no certificate").to_string()
+        };
+        assert!(error(CA_FILE_BYTES_MAX).ends_with("it holds no PEM certificate"));
+        assert!(error(CA_FILE_BYTES_MAX + 1).contains("16777216 bytes"));
     }
 }

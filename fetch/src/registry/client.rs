@@ -74,6 +74,7 @@ impl Client {
         options: &RegistryOptions,
         progress: Progress<'_>,
     ) -> Result<Self> {
+        endpoint.allowed()?;
         let reference = &endpoint.reference;
         let host = match reference.host.as_str() {
             "docker.io" => "registry-1.docker.io",

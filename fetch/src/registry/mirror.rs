@@ -185,7 +185,6 @@ impl<'a> Mirrors<'a> {
         if let Some(client) = place.client.get() {
             return Ok(client);
         }
-        place.endpoint.allowed()?;
         let mut options = self.options.clone();
         if place.endpoint.reference.host != self.host {
             // the user gave them for the registry that was named

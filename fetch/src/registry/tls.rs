@@ -77,7 +77,7 @@ fn named_by_user(files: &CertificateFiles, roots: &mut RootCertStore) -> Result<
         said = true;
     }
     for directory in &files.host_directories {
-        said |= add_directory(directory, roots);
+        said |= add_directory(directory, roots)?;
     }
     Ok(said)
 }
@@ -87,21 +87,22 @@ fn of_the_host(roots: &mut RootCertStore) -> Result<()> {
         roots.add_parsable_certificates(certs::readable_certificates(path)?);
         return Ok(());
     }
-    DIRECTORIES.iter().for_each(|directory| {
-        add_directory(Path::new(directory), roots);
-    });
+    for directory in DIRECTORIES {
+        add_directory(Path::new(directory), roots)?;
+    }
     Ok(())
 }
 
 /// Trusts all authorities of a directory, whatever else is in it. Returns whether it is there.
-fn add_directory(directory: &Path, roots: &mut RootCertStore) -> bool {
-    let Ok(names) = certs::list(directory) else {
-        return false;
+fn add_directory(directory: &Path, roots: &mut RootCertStore) -> Result<bool> {
+    let names = match certs::list(directory) {
+        Err(error) if certs::is_absent(&error) => return Ok(false),
+        names => names?,
     };
     for path in names.iter().filter(|path| path.is_file()) {
         roots.add_parsable_certificates(certs::readable_certificates(path).unwrap_or_default());
     }
-    true
+    Ok(true)
 }
 
 /// `--tls-verify=false`, or `insecure` in `registries.conf`: any certificate will do, and only the handshake's signature is checked.
