@@ -22,6 +22,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Progress {
     kind: ProgressKind,
     warn: bool,
+    info: bool,
     bars: MultiProgress,
     state: Mutex<State>,
 }
@@ -51,6 +52,7 @@ impl Progress {
         Self {
             kind,
             warn: !quiet && context.log_level >= LogLevel::Warn,
+            info: !quiet && context.log_level >= LogLevel::Info,
             bars: MultiProgress::new(),
             state: Mutex::new(state),
         }
@@ -78,6 +80,10 @@ impl Progress {
             }
             Event::PlainHttp { host } => {
                 format!("warning: {host} does not speak TLS, using plain HTTP")
+            }
+            Event::Answered { place } if self.info => format!("{place} answers"),
+            Event::MirrorFailed { place, why } if self.info => {
+                format!("mirror {place} failed: {why}")
             }
             Event::Retry { what, why } => format!("warning: trying {what} again: {why}"),
             Event::Warning(text) => format!("warning: {text}"),
@@ -184,6 +190,10 @@ fn as_json(event: &Event<'_>) -> serde_json::Value {
             json!({ "event": "being-fetched", "what": what, "holder": holder })
         }
         Event::PlainHttp { host } => json!({ "event": "plain-http", "host": host }),
+        Event::Answered { place } => json!({ "event": "answered", "place": place }),
+        Event::MirrorFailed { place, why } => {
+            json!({ "event": "mirror-failed", "place": place, "why": why })
+        }
         Event::Retry { what, why } => json!({ "event": "retry", "what": what, "why": why }),
         Event::Warning(text) => json!({ "event": "warning", "text": text }),
         Event::Resolved {

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fetch::{
-    Credentials, LeftOut, Proxies, PullOptions, Pulled, RegistryOptions, Source, SourceOptions,
-};
+use fetch::{Credentials, LeftOut, PullOptions, Pulled, RegistryOptions, Source, SourceOptions};
 use store::LayerLimits;
 use store::oci::Platform;
 
 use crate::args::LogLevel;
-use crate::context::{Context, env};
+use crate::context::Context;
+use crate::hosts;
 use crate::progress::Progress;
 use crate::report::{Failure, note, out, printable};
 
@@ -49,13 +48,23 @@ pub(crate) struct PullFlags {
     /// The platform to choose where there are several [default: this host's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
-    /// Check the registry's certificate; `false` also allows plain HTTP
-    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", action = clap::ArgAction::Set)]
-    tls_verify: bool,
+    /// Check the registry's certificate; `false` also allows plain HTTP, `true` forbids it on the loopback too
+    /// [default: what registries.conf says]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    tls_verify: Option<bool>,
     /// Also trust the certificate authorities in this PEM file
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
+    /// Use the certificates in this directory: *.crt of authorities, *.cert and *.key of ours [default: those of the
+    /// registry in certs.d]
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
     /// Look up credentials in this file, as `docker login` writes it
     #[arg(
         long,
@@ -148,28 +157,13 @@ impl PullFlags {
     fn registry(&self) -> RegistryOptions {
         RegistryOptions {
             tls_verify: self.tls_verify,
-            ca: self.ca.clone(),
-            ca_bundle: env("SSL_CERT_FILE").map(PathBuf::from),
+            certificates: hosts::certificates(&self.ca, self.cert_dir.clone()),
             credentials: self.creds.clone(),
             auth_file: self.authfile.clone(),
-            proxies: proxies(),
+            proxies: hosts::proxies(),
+            registries: hosts::registries(),
             user_agent: concat!("berth/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
-    }
-}
-
-/// The proxies of the environment, by the names that curl and Go read.
-fn proxies() -> Proxies {
-    let find = |names: [&str; 3]| {
-        names
-            .into_iter()
-            .find_map(env)
-            .and_then(|value| value.into_string().ok())
-    };
-    Proxies {
-        http: find(["http_proxy", "all_proxy", "ALL_PROXY"]),
-        https: find(["https_proxy", "HTTPS_PROXY", "all_proxy"]),
-        except: find(["no_proxy", "NO_PROXY", "NO_PROXY"]).unwrap_or_default(),
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustls::AlertDescription;
+
 use crate::registry::Network;
 
 /// The result of every fallible call of this crate.
@@ -115,6 +117,22 @@ pub enum Error {
         /// The rule it breaks.
         why: String,
     },
+    /// A registry that `registries.conf` forbids to ask.
+    #[error("registry {prefix} is blocked in {}", file.display())]
+    Blocked {
+        /// The prefix that it is blocked by.
+        prefix: String,
+        /// The file that says so.
+        file: PathBuf,
+    },
+    /// Several places were asked, and none helped.
+    #[error("{}", mirrors_failed(failed))]
+    Mirrors {
+        /// Those before the last: where, and why not.
+        failed: Vec<(String, Error)>,
+        /// Why the last one did not.
+        source: Box<Error>,
+    },
     /// An index without a fitting image.
     #[error("no image for {wanted}: there is {offered}")]
     NoPlatform {
@@ -208,11 +226,37 @@ impl Error {
         }
     }
 
+    /// Takes back an error of this crate that travelled through `std::io`.
+    pub(crate) fn from_read(what: &str, error: std::io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(|source| {
+            let what = what.to_owned();
+            Self::Store(store::Error::Read { what, source })
+        })
+    }
+
+    /// The error and its causes on one line, without the kernel's numbers.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(error) = next {
+            let part = match error.downcast_ref::<std::io::Error>() {
+                Some(error) => error.kind().to_string(),
+                None => error.to_string(),
+            };
+            if !text.ends_with(&part) {
+                text.push_str(": ");
+                text.push_str(&part);
+            }
+            next = error.source();
+        }
+        text
+    }
+
     /// The store's error in this one, for those who have advice on it.
     pub fn store(&self) -> Option<&store::Error> {
         match self {
             Self::Store(error) => Some(error),
-            Self::Source { source, .. } => source.store(),
+            Self::Source { source, .. } | Self::Mirrors { source, .. } => source.store(),
             _ => None,
         }
     }
@@ -220,7 +264,7 @@ impl Error {
     /// What the user can do about it, where something helps.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Source { source, .. } => return source.hint(),
+            Self::Source { source, .. } | Self::Mirrors { source, .. } => return source.hint(),
             Self::Unreachable { host, source } => return Some(unreachable_hint(host, source)),
             Self::Unauthorized { .. } => {
                 "check the name; a private image needs --creds USER:PASSWORD or --authfile FILE"
@@ -236,10 +280,37 @@ impl Error {
     }
 }
 
+fn mirrors_failed(failed: &[(String, Error)]) -> String {
+    let each = failed
+        .iter()
+        .map(|(place, error)| format!("mirror {place} failed ({})", error.in_one_line()));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a server's alert is about the certificate of its client.
+fn is_about_us(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::HandshakeFailure
+    )
+}
+
 fn unreachable_hint(host: &str, cause: &Network) -> String {
     match cause {
         Network::Tls(rustls::Error::InvalidCertificate(_)) => {
             "name its CA with --ca FILE, or accept any certificate with --tls-verify=false".into()
+        }
+        Network::Tls(rustls::Error::AlertReceived(alert)) if is_about_us(*alert) => {
+            "it may want a client certificate: put NAME.cert and NAME.key into a directory, and name that with --cert-dir".into()
         }
         Network::Tls(_) => "it may not speak TLS: --tls-verify=false allows plain HTTP".into(),
         Network::NoNameServer(_) => {

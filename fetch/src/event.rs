@@ -20,6 +20,18 @@ pub enum Event<'a> {
         /// The host with its port.
         host: &'a str,
     },
+    /// Who gave the manifest, and will be asked for the rest.
+    Answered {
+        /// The registry and the repository there.
+        place: &'a str,
+    },
+    /// A mirror did not help, and the next place is asked.
+    MirrorFailed {
+        /// The registry and the repository there.
+        place: &'a str,
+        /// Why.
+        why: &'a str,
+    },
     /// A download broke and is taken up again.
     Retry {
         /// What was being fetched.

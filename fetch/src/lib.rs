@@ -47,7 +47,10 @@ pub use event::{Event, Progress};
 pub use inspect::inspect;
 pub use names::Names;
 pub use pull::{LeftOut, PullOptions, Pulled, pull};
-pub use registry::{Credentials, Network, Proxies, RegistryOptions};
+pub use registry::{
+    CertificateFiles, Credentials, Network, Proxies, RegistriesConf, RegistriesFiles,
+    RegistryOptions,
+};
 pub use repair::{Repaired, repair};
 pub use resolve::{Resolved, resolve};
 pub use source::{OstreeName, Pick, Source};

@@ -47,3 +47,11 @@ pub const ARCHIVE_PATH_BYTES_MAX: usize = 4096;
 pub const ARCHIVE_LINKS_MAX: usize = 8;
 /// The most layers that are fetched at a time.
 pub const JOBS_MAX: usize = 64;
+/// The largest `registries.conf` or drop-in of it, in bytes.
+pub const REGISTRIES_CONF_BYTES_MAX: u64 = 1 << 20;
+/// The most drop-ins of `registries.conf` that are read.
+pub const REGISTRIES_CONF_FILES_MAX: usize = 256;
+/// The most files that are looked at in a directory of certificates.
+pub const CERTIFICATE_FILES_MAX: usize = 4096;
+/// How much of `/etc/resolv.conf` is read, in bytes.
+pub const RESOLV_CONF_BYTES_MAX: u64 = 1 << 20;

@@ -4,26 +4,38 @@
 //! lists for a layer are never followed: the registry's own blob or nothing.
 
 mod auth;
+mod certs;
 mod challenge;
 mod client;
 mod credentials;
 mod dns;
 mod download;
+mod endpoint;
+mod mirror;
 mod network;
+mod no_proxy;
+mod proxy;
+mod registries_conf;
+mod registries_files;
 mod tls;
 
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use reqwest::header::CONTENT_TYPE;
 use store::oci::{Descriptor, MANIFEST_BYTES_MAX};
 use store::{Digest, Reference};
 
+pub use self::certs::CertificateFiles;
 pub use self::credentials::Credentials;
 pub use self::network::Network;
+pub use self::proxy::Proxies;
+pub use self::registries_conf::RegistriesConf;
+pub use self::registries_files::RegistriesFiles;
 
 use self::client::{Client, Request};
-use self::download::Download;
+use self::mirror::{Blob, Mirrors};
 use crate::error::{Error, Result};
 use crate::event::Progress;
 use crate::transport::{Root, Transport, read_limited};
@@ -56,31 +68,21 @@ impl Access {
 /// How to talk to registries.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
-    /// Whether certificates are checked; when not, plain HTTP is acceptable too.
-    pub tls_verify: bool,
-    /// More certificate authorities to trust, as PEM files.
-    pub ca: Vec<PathBuf>,
-    /// The bundle of authorities to use instead of the host's, if it is there.
-    pub ca_bundle: Option<PathBuf>,
-    /// Who we are, at any registry.
+    /// Whether certificates are checked, if the user said so: when not, plain HTTP is acceptable too; when they are, it
+    /// never is. Else `registries.conf` decides, and registries on the loopback may speak plain HTTP.
+    pub tls_verify: Option<bool>,
+    /// The certificates of authorities and ours.
+    pub certificates: CertificateFiles,
+    /// Who we are, at the registry that the user names.
     pub credentials: Option<Credentials>,
     /// The file that says who we are at which registry.
     pub auth_file: Option<PathBuf>,
     /// The proxies to go through, except to the loopback.
     pub proxies: Proxies,
+    /// Mirrors, other locations, and what is blocked.
+    pub registries: RegistriesFiles,
     /// The `User-Agent` to send.
     pub user_agent: String,
-}
-
-/// The proxies to go through, as the usual environment variables name them.
-#[derive(Debug, Clone, Default)]
-pub struct Proxies {
-    /// For plain HTTP.
-    pub http: Option<String>,
-    /// For TLS.
-    pub https: Option<String>,
-    /// The hosts, domains and networks that are reached directly, separated by commas.
-    pub except: String,
 }
 
 impl RegistryOptions {
@@ -93,28 +95,40 @@ impl RegistryOptions {
     }
 }
 
-/// An image in a registry.
-#[derive(Debug)]
-pub(crate) struct Registry {
-    reference: Reference,
-    client: Client,
+/// Whether a host, with or without a port, is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
-impl Registry {
-    /// Prepares to talk to the registry of `reference`.
+/// An image in a registry.
+pub(crate) struct Registry<'a> {
+    reference: Reference,
+    mirrors: Mirrors<'a>,
+}
+
+impl<'a> Registry<'a> {
+    /// Prepares to talk to the registry of `reference`, or to its mirrors; nobody is asked anything yet.
     pub(crate) fn open(
         reference: &Reference,
         options: &RegistryOptions,
-        progress: Progress<'_>,
+        progress: Progress<'a>,
     ) -> Result<Self> {
+        let endpoints = RegistriesConf::read(&options.registries)?.endpoints(reference)?;
         Ok(Self {
             reference: reference.clone(),
-            client: Client::open(reference, Access::Pull, options, progress)?,
+            mirrors: Mirrors::new(&reference.host, endpoints, options, progress),
         })
     }
 
     /// Reads a manifest, and holds the registry to the digest that it says and to the one that was asked for.
-    fn read_manifest(&self, name: &str, pinned: Option<Digest>) -> Result<Root> {
+    fn read_manifest(&self, client: &Client, name: &str, pinned: Option<Digest>) -> Result<Root> {
         let what = match pinned {
             Some(digest) => format!("manifest {digest}"),
             None => format!("image {}", self.reference),
@@ -123,7 +137,7 @@ impl Registry {
             accept: Some(MANIFESTS),
             ..Request::get(&what, format!("manifests/{name}"))
         };
-        let answer = self.client.get(&request)?;
+        let answer = client.get(&request)?;
         let header = |name: &str| {
             answer
                 .headers()
@@ -137,7 +151,7 @@ impl Registry {
         let raw = read_limited(answer, MANIFEST_BYTES_MAX, || what.clone()).map_err(|limited| {
             limited.or(|error| Error::Broken {
                 what: what.clone(),
-                host: self.client.host().to_owned(),
+                host: client.host().to_owned(),
                 source: Network::of(&error),
             })
         })?;
@@ -157,22 +171,27 @@ impl Registry {
     }
 }
 
-impl Transport for Registry {
+impl Transport for Registry<'_> {
     fn place(&self) -> String {
-        format!("registry {}", self.client.host())
+        format!("registry {}", self.mirrors.host())
     }
 
     fn root(&self) -> Result<Root> {
-        match (self.reference.digest, &self.reference.tag) {
-            (Some(digest), _) => self.read_manifest(&digest.to_string(), Some(digest)),
-            (None, tag) => self.read_manifest(tag.as_deref().unwrap_or("latest"), None),
-        }
+        let pinned = self.reference.digest;
+        let name = match (pinned, &self.reference.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.clone().unwrap_or_else(|| "latest".into()),
+        };
+        self.mirrors
+            .choose(|client| self.read_manifest(client, &name, pinned))
     }
 
     fn manifest(&self, entry: &Descriptor) -> Result<Vec<u8>> {
-        Ok(self
-            .read_manifest(&entry.digest.to_string(), Some(entry.digest))?
-            .raw)
+        let (name, pinned) = (entry.digest.to_string(), Some(entry.digest));
+        let root = self
+            .mirrors
+            .ask(|client| self.read_manifest(client, &name, pinned))?;
+        Ok(root.raw)
     }
 
     fn blob<'a>(
@@ -181,21 +200,43 @@ impl Transport for Registry {
         offset: u64,
         progress: Progress<'a>,
     ) -> Result<Box<dyn Read + Send + 'a>> {
-        let (what, path) = (
-            format!("blob {}", blob.digest),
-            format!("blobs/{}", blob.digest),
-        );
-        Ok(Box::new(Download::open(
-            &self.client,
-            what,
-            path,
-            blob.size,
-            offset,
-            progress,
-        )?))
+        let wanted = Blob {
+            what: format!("blob {}", blob.digest),
+            path: format!("blobs/{}", blob.digest),
+            size: blob.size,
+        };
+        Ok(Box::new(self.mirrors.blob(wanted, offset, progress)?))
     }
 
     fn is_remote(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn loopback_is_told_from_the_world() {
+        for host in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1:1",
+            "127.9.9.9",
+            "[::1]:5000",
+            "[::1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "localhost.example",
+            "10.0.0.1:5000",
+            "[::2]:5000",
+            "example",
+            "127.0.0.1.example:1",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
     }
 }

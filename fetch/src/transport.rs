@@ -66,11 +66,11 @@ pub struct SourceOptions {
 }
 
 /// Opens a source.
-pub fn open(
+pub fn open<'a>(
     source: &Source,
     options: &SourceOptions,
-    progress: Progress<'_>,
-) -> Result<Box<dyn Transport>> {
+    progress: Progress<'a>,
+) -> Result<Box<dyn Transport + 'a>> {
     Ok(match source {
         Source::Registry(reference) => {
             Box::new(Registry::open(reference, &options.registry, progress)?)

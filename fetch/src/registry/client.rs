@@ -13,10 +13,11 @@ use std::time::Duration;
 use reqwest::blocking::Response;
 use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
-use store::Reference;
 
 use super::auth::Authorizer;
-use super::{Access, Network, RegistryOptions, dns, tls};
+use super::endpoint::Endpoint;
+use super::proxy::ProxyRules;
+use super::{Access, Network, RegistryOptions, dns, is_loopback, tls};
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::limits::{
@@ -31,6 +32,7 @@ pub(crate) struct Client {
     base: Url,
     host: String,
     repository: String,
+    proxies: ProxyRules,
     authorizer: Authorizer,
 }
 
@@ -60,28 +62,35 @@ impl<'a> Request<'a> {
 }
 
 impl Client {
-    /// Prepares to talk to the registry of `reference`, and finds out whether it speaks TLS where that is open.
+    /// Prepares to talk to the registry of `endpoint`, and finds out whether it speaks TLS where that is open.
     pub(crate) fn open(
-        reference: &Reference,
+        endpoint: &Endpoint,
         access: Access,
         options: &RegistryOptions,
         progress: Progress<'_>,
     ) -> Result<Self> {
+        endpoint.allowed()?;
+        let reference = &endpoint.reference;
         let host = match reference.host.as_str() {
             "docker.io" => "registry-1.docker.io",
             host => host,
         };
-        let loopback = is_loopback(host);
+        let insecure = match options.tls_verify {
+            Some(verify) => !verify,
+            None => endpoint.insecure,
+        };
         let base = parse_url(host, &format!("https://{host}/"))?;
         let credentials = options.credentials_for(reference)?;
+        let proxies = ProxyRules::new(&options.proxies)?;
         let mut client = Self {
-            http: http(options, loopback)?,
+            http: http(options, &proxies, &reference.host, insecure)?,
             host: authority(&base),
             base,
             repository: reference.repository.clone(),
+            proxies,
             authorizer: Authorizer::new(credentials, &reference.repository, access),
         };
-        if loopback || !options.tls_verify {
+        if insecure || (is_loopback(host) && options.tls_verify.is_none()) {
             client.fall_back(progress)?;
         }
         Ok(client)
@@ -185,7 +194,10 @@ impl Client {
             builder = builder.header(AUTHORIZATION, value);
         }
         builder.send().map_err(|error| Error::Unreachable {
-            host: authority(url),
+            host: match self.proxies.of(url) {
+                Some(proxy) => format!("{} through proxy {}", authority(url), authority(proxy)),
+                None => authority(url),
+            },
             source: Network::of(&error),
         })
     }
@@ -199,6 +211,11 @@ impl Client {
             .map_err(|_| self.protocol("its URL is malformed"))?;
         match self.send(&url, None, &ping) {
             Err(Error::Unreachable { source, .. }) if source.is_no_tls() => {}
+            // plain HTTP has a port of its own
+            Err(Error::Unreachable {
+                source: Network::Refused,
+                ..
+            }) if self.base.port().is_none() => {}
             Err(error) => return Err(error),
             Ok(_) => return Ok(()),
         }
@@ -244,13 +261,15 @@ impl Client {
     }
 }
 
-fn http(options: &RegistryOptions, loopback: bool) -> Result<reqwest::blocking::Client> {
-    let setup = |error: reqwest::Error| Error::Setup {
-        what: "the HTTP client".into(),
-        source: error.into(),
-    };
-    let mut builder = reqwest::blocking::Client::builder()
-        .tls_backend_preconfigured(tls::config(options)?)
+fn http(
+    options: &RegistryOptions,
+    proxies: &ProxyRules,
+    host: &str,
+    insecure: bool,
+) -> Result<reqwest::blocking::Client> {
+    let proxies = proxies.clone();
+    reqwest::blocking::Client::builder()
+        .tls_backend_preconfigured(tls::config(&options.certificates, host, insecure)?)
         .dns_resolver(Arc::new(dns::Dns::default()))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
@@ -258,22 +277,13 @@ fn http(options: &RegistryOptions, loopback: bool) -> Result<reqwest::blocking::
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(READ_TIMEOUT)
         // the environment is the caller's to read
-        .no_proxy();
-    let proxies = [
-        (&options.proxies.http, false),
-        (&options.proxies.https, true),
-    ];
-    for (url, secure) in proxies.into_iter().filter(|_| !loopback) {
-        let Some(url) = url else { continue };
-        let proxy = if secure {
-            reqwest::Proxy::https(url)
-        } else {
-            reqwest::Proxy::http(url)
-        };
-        let except = reqwest::NoProxy::from_string(&options.proxies.except);
-        builder = builder.proxy(proxy.map_err(setup)?.no_proxy(except));
-    }
-    builder.build().map_err(setup)
+        .no_proxy()
+        .proxy(reqwest::Proxy::custom(move |url| proxies.of(url).cloned()))
+        .build()
+        .map_err(|error| Error::Setup {
+            what: "the HTTP client".into(),
+            source: error.into(),
+        })
 }
 
 fn parse_url(host: &str, url: &str) -> Result<Url> {
@@ -289,18 +299,6 @@ fn authority(url: &Url) -> String {
         url.host_str().unwrap_or_default(),
         url.port_or_known_default().unwrap_or_default()
     )
-}
-
-/// Whether a host, with or without a port, is this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name == "localhost"
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether a status may be another one in a moment.
@@ -335,32 +333,4 @@ fn detail(answer: Response) -> Option<String> {
         .take(ERROR_DETAIL_CHARS_MAX)
         .collect();
     (!clean.is_empty()).then_some(clean)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_is_told_from_the_world() {
-        for host in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1:1",
-            "127.9.9.9",
-            "[::1]:5000",
-            "[::1]",
-        ] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in [
-            "localhost.example",
-            "10.0.0.1:5000",
-            "[::2]:5000",
-            "example",
-            "127.0.0.1.example:1",
-        ] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
 }

@@ -54,7 +54,7 @@ impl Network {
         if let Some(dns) = error.downcast_ref::<DnsError>() {
             let text = dns.to_string();
             return Some(match dns {
-                DnsError::NoNameServer(_) => Self::NoNameServer(text),
+                DnsError::NoNameServer(..) => Self::NoNameServer(text),
                 DnsError::NoAddress(_) | DnsError::Failed(..) => Self::NoAddress(text),
             });
         }
