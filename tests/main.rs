@@ -17,6 +17,7 @@ mod confined;
 mod containers;
 mod diff;
 mod gc;
+mod hosts;
 mod locks;
 mod materials;
 mod merge;

@@ -40,14 +40,14 @@ fn no_image(home: &Home) {
 }
 
 /// Pushes an image made in memory.
-fn push(home: &Home, registry: &Registry, image: &Image, name: &str) -> String {
+pub(crate) fn push(home: &Home, registry: &Registry, image: &Image, name: &str) -> String {
     let layout = home.join(format!("push-{}", name.replace([':', '/'], "-")));
     let digest = Layout::with(&layout, image);
     registry.push_layout(&layout, name);
     digest
 }
 
-fn two_layers(form: Form) -> Image {
+pub(crate) fn two_layers(form: Form) -> Image {
     let base = Tar::new()
         .dir("etc")
         .file("etc/base", "base\n")

@@ -18,18 +18,31 @@ pub struct Registry {
     process: Child,
     port: u16,
     folder: Folder,
-    tls: bool,
+    tls: Tls,
+}
+
+/// Who has a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    None,
+    Server,
+    Both,
 }
 
 impl Registry {
     /// Speaks plain HTTP.
     pub fn start() -> Self {
-        Self::launch(false)
+        Self::launch(Tls::None)
     }
 
     /// Speaks HTTPS, with a certificate of an authority that nobody knows: see [`Self::ca`].
     pub fn start_tls() -> Self {
-        Self::launch(true)
+        Self::launch(Tls::Server)
+    }
+
+    /// Does that, and demands a certificate of the same authority from whoever asks: see [`Self::client`].
+    pub fn start_tls_for_clients() -> Self {
+        Self::launch(Tls::Both)
     }
 
     /// A plain one that all tests share, with `busybox`, `redis`, `redis-zstd`, `redis-v2s2`,
@@ -62,9 +75,9 @@ impl Registry {
         })
     }
 
-    fn launch(tls: bool) -> Self {
+    fn launch(tls: Tls) -> Self {
         let folder = Folder::new("registry");
-        if tls {
+        if tls != Tls::None {
             certificates(folder.path());
         }
         for _ in 0..5 {
@@ -100,6 +113,12 @@ impl Registry {
     /// The authority's certificate.
     pub fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    /// A certificate of the authority for a client (`client.pem`), with its key in one of three forms: `pkcs8`, `sec1`
+    /// or, with another certificate (`rsa.pem`), `pkcs1`.
+    pub fn client(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
     }
 
     /// Pushes every byte as it is, so that all digests stay; `name` is `REPO:TAG`.
@@ -189,11 +208,16 @@ impl Registry {
 
     /// Runs curl against this registry; returns what it printed.
     pub fn curl(&self, path: &str, args: &[&str]) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
+        let tls = self.tls != Tls::None;
+        let scheme = if tls { "https" } else { "http" };
         let mut command = Command::new("curl");
         command.args(["-sS", "--fail-with-body", "--noproxy", "*"]);
-        if self.tls {
+        if tls {
             command.arg("--cacert").arg(self.ca());
+        }
+        if self.tls == Tls::Both {
+            command.arg("--cert").arg(self.client("client.pem"));
+            command.arg("--key").arg(self.client("pkcs8"));
         }
         let out = command
             .args(args)
@@ -255,13 +279,15 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-fn serve(folder: &Path, port: u16, tls: bool) -> Child {
+fn serve(folder: &Path, port: u16, tls: Tls) -> Child {
     let at = folder.display();
-    let certificate = if tls {
-        format!("\n  tls:\n    certificate: {at}/cert.pem\n    key: {at}/key.pem")
-    } else {
-        String::new()
-    };
+    let mut certificate = String::new();
+    if tls != Tls::None {
+        certificate = format!("\n  tls:\n    certificate: {at}/cert.pem\n    key: {at}/key.pem");
+    }
+    if tls == Tls::Both {
+        certificate += &format!("\n    clientcas:\n      - {at}/ca.pem");
+    }
     let config = format!(
         "version: 0.1\n\
          log:\n  level: error\n  accesslog:\n    disabled: false\n\
@@ -296,12 +322,19 @@ fn ready(process: &mut Child, port: u16) -> bool {
 fn certificates(folder: &Path) {
     let script = "\
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-            -subj '/CN=berth test authority' -keyout ca.key -out ca.pem
+            -subj /CN=authority-$$ -keyout ca.key -out ca.pem
         openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
             -subj /CN=localhost -keyout key.pem -out request.pem
         printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' >extensions
         openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-            -extfile extensions -out cert.pem";
+            -extfile extensions -out cert.pem
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+            -subj /CN=client -keyout pkcs8 -out request.pem
+        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out client.pem
+        openssl pkey -in pkcs8 -traditional -out sec1
+        openssl req -newkey rsa:2048 -nodes -subj /CN=rsa -keyout rsa8 -out request.pem
+        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out rsa.pem
+        openssl pkey -in rsa8 -traditional -out pkcs1";
     let out = Command::new("sh")
         .args(["-ec", script])
         .current_dir(folder)
