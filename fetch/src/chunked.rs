@@ -131,12 +131,15 @@ impl Fetch<'_> {
             let tables = tables.map_err(malformed)?;
             let bytes = self.range(blob, tables.range())?;
             let fetched = bytes.len() as u64;
-            let read = tables.read(bytes).map_err(malformed)?;
+            let mut read = tables.read(bytes).map_err(malformed)?;
             let is_cut_twice = |toc: &Toc| toc.entries.iter().any(|entry| entry.end_offset > 0);
             let form = match is_cut_twice(&read.toc) {
                 true => Form::Payloads,
                 false => Form::Frames,
             };
+            if form == Form::Frames {
+                read.toc.complete_names();
+            }
             let corrupt = |error: std::io::Error| malformed(error.to_string());
             let tar_split = read.tar_split.map(TarSplit::new).transpose();
             return Ok(Table {

@@ -179,8 +179,9 @@ fn skippable(blob: &mut Vec<u8>, data: &[u8]) -> usize {
     at
 }
 
-/// eStargz: a member begins with each chunk and goes on with the headers behind it; names stand where they change.
-pub fn estargz(tar: &[u8], lie: Lie<'_>) -> Parts {
+/// A blob cut before each chunk, as eStargz is: what a chunk begins goes on with the headers behind it. Returns the tar,
+/// which ends with its last entry, the blob, and the entries of the table, whose names stand where they change.
+fn cut(tar: &[u8], pack: &dyn Fn(&[u8]) -> Vec<u8>) -> (Vec<u8>, Vec<u8>, Vec<Value>) {
     let mut made = tar.to_vec();
     let all = entries(tar);
     let end = all
@@ -188,18 +189,30 @@ pub fn estargz(tar: &[u8], lie: Lie<'_>) -> Parts {
         .map_or(0, |(_, payload)| payload.end.next_multiple_of(BLOCK));
     made.truncate(end);
     let (mut blob, mut toc, mut at) = (Vec::new(), Vec::new(), 0);
-    for (entry, payload) in &all {
+    let mut names = (Value::Null, Value::Null);
+    for (mut entry, payload) in all {
+        let owner = (entry["uid"].clone(), entry["userName"].clone());
+        if owner == names {
+            entry.as_object_mut().unwrap().remove("userName");
+        }
+        names = owner;
         if payload.is_empty() {
             toc.push(entry.clone());
         }
-        for (mut chunk, bytes) in chunks(entry, payload) {
-            blob.extend(member(&made[at..bytes.start]));
+        for (mut chunk, bytes) in chunks(&entry, &payload) {
+            blob.extend(pack(&made[at..bytes.start]));
             at = bytes.start;
             chunk["offset"] = blob.len().into();
             toc.push(chunk);
         }
     }
-    blob.extend(member(&made[at..]));
+    blob.extend(pack(&made[at..]));
+    (made, blob, toc)
+}
+
+/// eStargz.
+pub fn estargz(tar: &[u8], lie: Lie<'_>) -> Parts {
+    let (mut made, mut blob, mut toc) = cut(tar, &member);
     lie(&mut toc);
     let json = serde_json::to_vec_pretty(&json!({"version": 1, "entries": toc})).unwrap();
     let table = super::image::Tar::new()
@@ -218,6 +231,26 @@ pub fn estargz(tar: &[u8], lie: Lie<'_>) -> Parts {
         blob,
         annotations: json!({"containerd.io/snapshot/stargz/toc.digest": digest(&json)}),
         media_type: "application/vnd.oci.image.layer.v1.tar+gzip",
+    }
+}
+
+/// zstd:chunked as the writer of eStargz makes it.
+pub fn zstd_estargz(tar: &[u8]) -> Parts {
+    let frame = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+    let (tar, mut blob, toc) = cut(tar, &frame);
+    let json = serde_json::to_vec_pretty(&json!({"version": 1, "entries": toc})).unwrap();
+    let packed = frame(&json);
+    let offset = skippable(&mut blob, &packed);
+    skippable(&mut blob, &[0; 40]);
+    let place = format!("{offset}:{}:{}:1", packed.len(), json.len());
+    Parts {
+        tar,
+        blob,
+        annotations: json!({
+            "io.containers.zstd-chunked.manifest-checksum": digest(&packed),
+            "io.containers.zstd-chunked.manifest-position": place,
+        }),
+        media_type: "application/vnd.oci.image.layer.v1.tar+zstd",
     }
 }
 

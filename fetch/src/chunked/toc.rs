@@ -133,7 +133,7 @@ impl Toc {
         }
     }
 
-    /// Gives every entry the names of its owner and group: eStargz has them only where they change.
+    /// Gives every entry the names of its owner and group: eStargz's writer gives them only where they change.
     pub(crate) fn complete_names(&mut self) {
         let (mut users, mut groups) = (HashMap::new(), HashMap::new());
         let complete =
