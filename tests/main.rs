@@ -13,6 +13,7 @@ mod alone;
 mod basics;
 mod checkout;
 mod checkout_over;
+mod chunked;
 mod confined;
 mod containers;
 mod diff;

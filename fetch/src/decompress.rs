@@ -45,7 +45,7 @@ impl Format {
 }
 
 /// The bytes that were looked at, and the rest.
-type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+pub(crate) type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 
 /// Reads the tar within a blob.
 pub(crate) enum Decompress<R: BufRead> {
@@ -93,6 +93,15 @@ impl<R: BufRead> Decompress<R> {
             Self::Tar(input) => input,
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Zstd(decoder) => decoder.get_mut(),
+        }
+    }
+
+    /// The compressed input, for whoever has more to read from it.
+    pub(crate) fn into_input(self) -> Whole<R> {
+        match self {
+            Self::Tar(input) => input,
+            Self::Gzip(decoder) => decoder.into_inner(),
+            Self::Zstd(decoder) => decoder.finish(),
         }
     }
 }

@@ -92,7 +92,14 @@ impl Fetch<'_> {
 
     /// When what an earlier pull left of a layer turns out to be wrong, it is fetched once more from its beginning.
     fn fetch(&self, blob: &Descriptor, diff_id: DiffId) -> Result<ImportedLayer> {
-        let Some(partial) = self.partial(blob)? else {
+        let partial = self.partial(blob)?;
+        if partial.as_ref().is_none_or(|partial| partial.size() == 0)
+            && let Some(imported) = self.in_parts(blob, diff_id)?
+        {
+            partial.map_or(Ok(()), Partial::remove)?;
+            return Ok(imported);
+        }
+        let Some(partial) = partial else {
             self.started(blob, 0);
             let bytes = self.transport.blob(blob, 0, self.progress)?;
             return self.import(blob, diff_id, bytes);
@@ -125,7 +132,7 @@ impl Fetch<'_> {
         }
     }
 
-    fn started(&self, blob: &Descriptor, resumed: u64) {
+    pub(crate) fn started(&self, blob: &Descriptor, resumed: u64) {
         (self.progress)(Event::LayerStarted {
             digest: blob.digest,
             bytes: blob.size,
@@ -149,13 +156,17 @@ impl Fetch<'_> {
             None => store::import_layer(self.repo, &mut tar, &origin, self.limits),
         };
         let imported = imported.map_err(Error::unwrapped)?;
+        self.done(blob, &imported);
+        Ok(imported)
+    }
+
+    pub(crate) fn done(&self, blob: &Descriptor, imported: &ImportedLayer) {
         let (new_objects, new_bytes) = (imported.written.objects, imported.written.bytes);
         (self.progress)(Event::LayerDone {
             digest: blob.digest,
             new_objects,
             new_bytes,
         });
-        Ok(imported)
     }
 }
 

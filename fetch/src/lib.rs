@@ -20,6 +20,7 @@
 
 mod archive;
 mod blob;
+mod chunked;
 mod copy;
 mod decompress;
 mod destination;
@@ -40,6 +41,8 @@ mod resolve;
 mod source;
 mod transport;
 
+#[cfg(fuzzing)]
+pub use chunked::planned;
 pub use copy::{Copied, CopyOptions, copy};
 pub use destination::Destination;
 pub use error::{Error, Result};

@@ -47,3 +47,33 @@ pub const ARCHIVE_PATH_BYTES_MAX: usize = 4096;
 pub const ARCHIVE_LINKS_MAX: usize = 8;
 /// The most layers that are fetched at a time.
 pub const JOBS_MAX: usize = 64;
+/// Layers up to this size are fetched whole, whatever their table of contents says, in bytes.
+pub const PARTS_LAYER_BYTES_MIN: u64 = 1 << 20;
+/// The part of a layer, in percent, that must be here already for the rest to be fetched in ranges.
+pub const PARTS_SAVED_PERCENT_MIN: u64 = 10;
+/// The most requests for the ranges of one layer.
+pub const RANGE_REQUESTS_MAX: usize = 64;
+/// The most ranges that one request asks for: they must fit into a header of usual size.
+pub const RANGES_PER_REQUEST_MAX: usize = 128;
+/// The most bytes between two ranges of one request that are fetched with them: about what a range costs.
+pub const RANGE_GAP_BYTES: u64 = 512;
+/// The same where each range needs a request of its own.
+pub const REQUEST_GAP_BYTES: u64 = 128 << 10;
+/// The longest line of the head of a range in an answer with several, in bytes.
+pub const RANGE_HEAD_LINE_BYTES_MAX: u64 = 1 << 10;
+/// The most lines of such a head.
+pub const RANGE_HEAD_LINES_MAX: usize = 16;
+/// The largest table of contents of a layer, in bytes.
+pub const TOC_BYTES_MAX: u64 = 64 << 20;
+/// The same, compressed.
+pub const TOC_COMPRESSED_BYTES_MAX: u64 = 16 << 20;
+/// The most entries of a table of contents.
+pub const TOC_ENTRIES_MAX: usize = 1 << 18;
+/// The most parts of a layer that are fetched or not one by one.
+pub const TAR_PARTS_MAX: usize = 1 << 20;
+/// The largest tar-split data of a layer, in bytes.
+pub const TAR_SPLIT_BYTES_MAX: u64 = 1 << 30;
+/// The same, compressed.
+pub const TAR_SPLIT_COMPRESSED_BYTES_MAX: u64 = 16 << 20;
+/// The longest line of tar-split data, in bytes.
+pub const TAR_SPLIT_LINE_BYTES_MAX: u64 = 8 << 20;

@@ -10,9 +10,11 @@ mod credentials;
 mod dns;
 mod download;
 mod network;
+mod range;
 mod tls;
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use reqwest::header::CONTENT_TYPE;
@@ -24,6 +26,7 @@ pub use self::network::Network;
 
 use self::client::{Client, Request};
 use self::download::Download;
+use self::range::Ranged;
 use crate::error::{Error, Result};
 use crate::event::Progress;
 use crate::transport::{Root, Transport, read_limited};
@@ -193,6 +196,20 @@ impl Transport for Registry {
             offset,
             progress,
         )?))
+    }
+
+    fn ranges<'a>(
+        &'a self,
+        blob: &Descriptor,
+        ranges: &[Range<u64>],
+        progress: Progress<'a>,
+    ) -> Result<Option<Box<dyn Read + Send + 'a>>> {
+        let (what, path) = (
+            format!("parts of blob {}", blob.digest),
+            format!("blobs/{}", blob.digest),
+        );
+        let ranges = Ranged::open(&self.client, what, path, ranges.to_vec(), progress)?;
+        Ok(ranges.map(|ranges| Box::new(ranges) as _))
     }
 
     fn is_remote(&self) -> bool {

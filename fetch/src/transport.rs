@@ -5,6 +5,7 @@
 //! same way.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use store::oci::Descriptor;
@@ -35,6 +36,17 @@ pub trait Transport: Sync {
         offset: u64,
         progress: Progress<'a>,
     ) -> Result<Box<dyn Read + Send + 'a>>;
+
+    /// Opens ranges of a blob, in order and apart; the reader gives their bytes one behind the other, and as many as were
+    /// asked for or an error. `None` where the source gives no ranges, or not so many at once.
+    fn ranges<'a>(
+        &'a self,
+        _blob: &Descriptor,
+        _ranges: &[Range<u64>],
+        _progress: Progress<'a>,
+    ) -> Result<Option<Box<dyn Read + Send + 'a>>> {
+        Ok(None)
+    }
 
     /// Whether blobs come from afar, so that what has come is worth keeping.
     fn is_remote(&self) -> bool;

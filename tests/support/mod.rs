@@ -5,6 +5,7 @@ pub mod image;
 pub mod images;
 pub mod needs;
 pub mod ostree;
+pub mod parts;
 pub mod registry;
 pub mod user;
 

@@ -45,6 +45,8 @@ pub(crate) struct Request<'a> {
     pub(crate) accept: Option<&'a str>,
     /// The first byte that is wanted.
     pub(crate) offset: u64,
+    /// The ranges that are wanted, as the header has them, instead of everything from `offset` on.
+    pub(crate) ranges: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
@@ -55,6 +57,7 @@ impl<'a> Request<'a> {
             path: path.into(),
             accept: None,
             offset: 0,
+            ranges: None,
         }
     }
 }
@@ -178,7 +181,9 @@ impl Client {
         if let Some(accept) = request.accept {
             builder = builder.header(ACCEPT, accept);
         }
-        if request.offset > 0 {
+        if let Some(ranges) = request.ranges {
+            builder = builder.header(RANGE, ranges);
+        } else if request.offset > 0 {
             builder = builder.header(RANGE, format!("bytes={}-", request.offset));
         }
         if let Some(value) = authorization {
