@@ -7,6 +7,7 @@
 mod args;
 mod cmd;
 mod context;
+mod platform;
 mod problem;
 mod progress;
 mod report;

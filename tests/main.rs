@@ -28,6 +28,7 @@ mod reflink;
 mod refs;
 mod repo;
 mod run;
+mod sources;
 mod stress;
 mod tidy;
 mod verify;

@@ -20,14 +20,14 @@ const JOBS: usize = 4;
 /// Fetch images into the store
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  berth pull redis:7\n  berth pull --tls-verify=false docker://registry.example:5000/app\n  berth pull oci:./layout:latest docker-archive:saved.tar"
+    after_help = "Examples:\n  berth pull redis:7\n  berth pull --tls-verify=false docker://registry.example:5000/app\n  berth pull oci:./layout:latest docker-archive:saved.tar\n  docker save app | berth pull docker-archive:-"
 )]
 pub(crate) struct PullArgs {
     /// Where the images are
     #[arg(
         required = true,
         value_name = "SOURCE",
-        help = "[docker://]HOST/NAME[:TAG][@DIGEST], oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]"
+        help = "[docker://]HOST/NAME[:TAG][@DIGEST], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], docker-daemon:NAME, dir:DIR, rootfs-tar:FILE or ostree:NAME[@REPO]; - as FILE is stdin"
     )]
     sources: Vec<String>,
     #[command(flatten)]
@@ -35,6 +35,9 @@ pub(crate) struct PullArgs {
     /// Keep the image under this name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// The image config for a rootfs-tar:, JSON as OCI has it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How many layers to fetch at a time
     #[arg(long, value_name = "N", default_value_t = JOBS)]
     jobs: usize,
@@ -67,6 +70,9 @@ pub(crate) struct PullFlags {
     /// Log in as this user
     #[arg(long, value_name = "USER[:PASSWORD]")]
     creds: Option<Credentials>,
+    /// The image config for a `rootfs-tar:`.
+    #[arg(skip)]
+    rootfs_config: Option<PathBuf>,
 }
 
 /// Pulls each source and prints its name and digest.
@@ -76,9 +82,12 @@ pub(crate) fn pull(args: PullArgs, context: &Context) -> Result<ExitCode, Failur
     }
     for text in &args.sources {
         let source = parse(text)?;
-        let pulled = args
-            .flags
-            .pull(context, &source, args.name.clone(), args.jobs, args.quiet)?;
+        if args.config.is_some() && !matches!(source, Source::RootfsTar(_)) {
+            return Err(Failure::usage("--config is for a rootfs-tar:"));
+        }
+        let mut flags = args.flags.reaching(text);
+        flags.rootfs_config = args.config.clone();
+        let pulled = flags.pull(context, &source, args.name.clone(), args.jobs, args.quiet)?;
         let name = printable(pulled.image.name.as_str());
         match name.contains('@') {
             true => out!("{name}")?,
@@ -95,6 +104,14 @@ pub(crate) fn parse(text: &str) -> Result<Source, Failure> {
 }
 
 impl PullFlags {
+    /// The flags for the source that `text` is: one form of it is a flag in itself.
+    pub(crate) fn reaching(&self, text: &str) -> Self {
+        Self {
+            tls_verify: self.tls_verify && !Source::waives_tls(text),
+            ..self.clone()
+        }
+    }
+
     /// Pulls one source under its own name, for commands that need an image to be there.
     pub(crate) fn pull_source(
         &self,
@@ -132,16 +149,17 @@ impl PullFlags {
 
     /// The platform that is wanted.
     pub(crate) fn platform(&self) -> Platform {
-        self.platform.clone().unwrap_or_else(host_platform)
+        self.platform.clone().unwrap_or_else(crate::platform::host)
     }
 
     /// How to reach a source.
     pub(crate) fn source(&self, context: &Context) -> SourceOptions {
         SourceOptions {
             registry: self.registry(),
-            scratch: context.repo.join("tmp"),
-            rootfs_config: None,
-            docker_socket: "/var/run/docker.sock".into(),
+            scratch: context.scratch(),
+            rootfs_config: self.rootfs_config.clone(),
+            platform: self.platform(),
+            docker_socket: docker_socket(),
         }
     }
 
@@ -158,6 +176,13 @@ impl PullFlags {
     }
 }
 
+/// The socket of docker's daemon; `DOCKER_HOST` may say something else, which then is no path.
+fn docker_socket() -> PathBuf {
+    let host = env("DOCKER_HOST").unwrap_or_else(|| "unix:///var/run/docker.sock".into());
+    let socket = host.to_str().and_then(|host| host.strip_prefix("unix://"));
+    socket.map_or_else(|| host.clone().into(), PathBuf::from)
+}
+
 /// The proxies of the environment, by the names that curl and Go read.
 fn proxies() -> Proxies {
     let find = |names: [&str; 3]| {
@@ -170,24 +195,6 @@ fn proxies() -> Proxies {
         http: find(["http_proxy", "all_proxy", "ALL_PROXY"]),
         https: find(["https_proxy", "HTTPS_PROXY", "all_proxy"]),
         except: find(["no_proxy", "NO_PROXY", "NO_PROXY"]).unwrap_or_default(),
-    }
-}
-
-/// This host's platform in the words of image indexes.
-fn host_platform() -> Platform {
-    let (architecture, variant) = match std::env::consts::ARCH {
-        "x86_64" => ("amd64", None),
-        "x86" => ("386", None),
-        "aarch64" => ("arm64", Some("v8")),
-        "arm" => ("arm", Some("v7")),
-        "powerpc64" if cfg!(target_endian = "little") => ("ppc64le", None),
-        "loongarch64" => ("loong64", None),
-        other => (other, None),
-    };
-    Platform {
-        os: "linux".into(),
-        architecture: architecture.into(),
-        variant: variant.map(Into::into),
     }
 }
 

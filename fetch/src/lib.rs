@@ -6,8 +6,9 @@
 //!   ─► store::commit_image: refs, the image's own last
 //! ```
 //!
-//! A [`Source`] is where an image is; opened, it is a [`Transport`], of which there are three: a registry, an OCI
-//! layout (in a directory or a tar), and docker's archive. [`resolve()`] and [`pull()`] work on any of them.
+//! A [`Source`] is where an image is; opened, it is a [`Transport`], of which there are five: a registry, an OCI layout
+//! (in a directory or a tar), docker's archive (from a file or its daemon), skopeo's `dir:`, and a tar of a root file
+//! system. [`resolve()`] and [`pull()`] work on any of them.
 //!
 //! Invariants:
 //! 1. Nothing is visible in the store before its size, digest and diff id matched what named it.
@@ -23,9 +24,12 @@ mod blob;
 mod copy;
 mod decompress;
 mod destination;
+mod directory;
 mod docker_archive;
+mod docker_daemon;
 mod error;
 mod event;
+mod file;
 mod inspect;
 mod layer;
 mod layout;
@@ -37,7 +41,9 @@ mod pull;
 mod registry;
 mod repair;
 mod resolve;
+mod rootfs_tar;
 mod source;
+mod spool;
 mod transport;
 
 pub use copy::{Copied, CopyOptions, copy};
