@@ -154,6 +154,15 @@ impl Context {
         Ok(dir)
     }
 
+    /// A directory for what has no name: beside the objects if we may write there, so that it is on a disk with room.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        let beside = self.repo.join("tmp");
+        match rustix::fs::access(&beside, rustix::fs::Access::WRITE_OK) {
+            Ok(()) => beside,
+            Err(_) => env("TMPDIR").unwrap_or_else(|| "/var/tmp".into()).into(),
+        }
+    }
+
     /// The time so long ago.
     pub(crate) fn ago(&self, duration: Duration) -> Option<SystemTime> {
         SystemTime::now().checked_sub(duration)

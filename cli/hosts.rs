@@ -39,6 +39,13 @@ pub(crate) fn registries() -> RegistriesFiles {
     }
 }
 
+/// The signature policy of this user or host, if there is one.
+pub(crate) fn policy() -> Option<PathBuf> {
+    let host = PathBuf::from("/etc/containers/policy.json");
+    let own = user_path("policy.json");
+    own.into_iter().chain([host]).find(|path| path.exists())
+}
+
 /// Where certificates are, with those of the command line.
 pub(crate) fn certificates(ca: &[PathBuf], directory: Option<PathBuf>) -> CertificateFiles {
     let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);

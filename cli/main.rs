@@ -9,6 +9,7 @@ mod cmd;
 mod context;
 mod hosts;
 mod meter;
+mod platform;
 mod problem;
 mod progress;
 mod report;

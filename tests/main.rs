@@ -35,6 +35,7 @@ mod refs;
 mod repo;
 mod run;
 mod signatures;
+mod sources;
 mod stress;
 mod tidy;
 mod verify;

@@ -91,6 +91,7 @@ impl Puller {
                 scratch: self.temp.path().to_owned(),
                 rootfs_config: None,
                 policy: None,
+                platform: Platform::default(),
                 docker_socket: PathBuf::new(),
             },
             lock_timeout: None,

@@ -321,12 +321,12 @@ fn an_index_and_its_manifest_speak_for_each_other() {
 fn the_users_own_policy_is_read() {
     needs!(Images, Registry);
     let it = Signing::new();
-    fs::create_dir_all(it.home.join("config/containers")).unwrap();
+    fs::create_dir_all(it.home.join(".config/containers")).unwrap();
     let policy = json!({"default": [{"type": "reject"}]}).to_string();
-    let path = it.home.write("config/containers/policy.json", policy);
+    let path = it.home.write(".config/containers/policy.json", policy);
     it.home
         .berth(["pull", &it.url()])
-        .env("XDG_CONFIG_HOME", it.home.join("config"))
+        .env("HOME", it.home.path())
         .fails(1)
         .one_error()
         .err_has(&format!(

@@ -6,7 +6,7 @@ use fetch::CopyOptions;
 
 use super::pull::{JOBS, PullFlags, parse};
 use super::push::destination;
-use super::save::{is_stdout, refuse_terminal, say_changed, scratch};
+use super::save::{is_stdout, refuse_terminal, say_changed};
 use crate::context::Context;
 use crate::progress::Progress;
 use crate::report::{Failure, out};
@@ -46,9 +46,9 @@ pub(crate) fn copy(args: CopyArgs, context: &Context) -> Result<ExitCode, Failur
         platform: args.flags.platform(),
         all: args.all,
         jobs: args.jobs,
-        source: args.flags.source(context),
-        destination: args.flags.registry(),
-        scratch: scratch(context),
+        source: args.flags.reaching(&args.source).source(context),
+        destination: args.flags.reaching(&args.destination).registry(),
+        scratch: context.scratch(),
         progress: &|event| progress.event(&event),
     };
     let copied = fetch::copy(&source, &destination, &options)?;

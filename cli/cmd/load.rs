@@ -1,7 +1,7 @@
 //! `berth load`.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::io::{self, IsTerminal as _, Read};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -114,9 +114,14 @@ fn head(from: &mut impl Read) -> Result<io::Cursor<Vec<u8>>, Failure> {
 /// What comes in a file, since an archive is read in more than one place.
 fn spool(from: &mut impl Read, scratch: &Path) -> Result<File, Failure> {
     let mut file = fetch::scratch_file(scratch)?;
-    io::copy(from, &mut file).map_err(failed)?;
-    file.flush().map_err(failed)?;
-    Ok(file)
+    let limit = fetch::limits::SPOOL_BYTES_MAX;
+    let bytes = io::copy(&mut from.take(limit + 1), &mut file).map_err(failed)?;
+    match bytes > limit {
+        true => Err(Failure::new(format!(
+            "cannot load standard input: it has more than {limit} bytes"
+        ))),
+        false => Ok(file),
+    }
 }
 
 fn failed(error: io::Error) -> Failure {

@@ -21,14 +21,14 @@ pub(crate) const JOBS: usize = 4;
 /// Fetch images into the store
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  berth pull redis:7\n  berth pull --tls-verify=false docker://registry.example:5000/app\n  berth pull oci:./layout:latest docker-archive:saved.tar"
+    after_help = "Examples:\n  berth pull redis:7\n  berth pull --tls-verify=false docker://registry.example:5000/app\n  berth pull oci:./layout:latest docker-archive:saved.tar\n  docker save app | berth pull docker-archive:-"
 )]
 pub(crate) struct PullArgs {
     /// Where the images are
     #[arg(
         required = true,
         value_name = "SOURCE",
-        help = "[docker://]HOST/NAME[:TAG][@DIGEST], oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]"
+        help = "[docker://]HOST/NAME[:TAG][@DIGEST], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], docker-daemon:NAME, dir:DIR, rootfs-tar:FILE or ostree:NAME[@REPO]; - as FILE is stdin"
     )]
     sources: Vec<String>,
     #[command(flatten)]
@@ -36,6 +36,9 @@ pub(crate) struct PullArgs {
     /// Keep the image under this name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// The image config for a rootfs-tar:, JSON as OCI has it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How many layers to fetch at a time
     #[arg(long, value_name = "N", default_value_t = JOBS)]
     jobs: usize,
@@ -84,6 +87,9 @@ pub(crate) struct PullFlags {
     /// Log in as this user
     #[arg(long, value_name = "USER[:PASSWORD]")]
     creds: Option<Credentials>,
+    /// The image config for a `rootfs-tar:`.
+    #[arg(skip)]
+    rootfs_config: Option<PathBuf>,
 }
 
 /// How to pull what was reached.
@@ -101,13 +107,18 @@ pub(crate) fn pull(args: PullArgs, context: &Context) -> Result<ExitCode, Failur
     }
     for text in &args.sources {
         let source = parse(text)?;
+        if args.config.is_some() && !matches!(source, Source::RootfsTar(_)) {
+            return Err(Failure::usage("--config is for a rootfs-tar:"));
+        }
         let how = How {
             name: args.name.clone(),
             jobs: args.jobs,
             keep_blobs: args.keep_blobs,
             quiet: args.quiet,
         };
-        let pulled = args.flags.pull(context, &source, how)?;
+        let mut flags = args.flags.reaching(text);
+        flags.rootfs_config = args.config.clone();
+        let pulled = flags.pull(context, &source, how)?;
         let name = printable(pulled.image.name.as_str());
         match name.contains('@') {
             true => out!("{name}")?,
@@ -124,6 +135,17 @@ pub(crate) fn parse(text: &str) -> Result<Source, Failure> {
 }
 
 impl PullFlags {
+    /// The flags for the source that `text` is: one form of it is a flag in itself.
+    pub(crate) fn reaching(&self, text: &str) -> Self {
+        Self {
+            tls_verify: match Source::waives_tls(text) {
+                true => Some(false),
+                false => self.tls_verify,
+            },
+            ..self.clone()
+        }
+    }
+
     /// Pulls one source under its own name, for commands that need an image to be there.
     pub(crate) fn pull_source(
         &self,
@@ -162,17 +184,18 @@ impl PullFlags {
 
     /// The platform that is wanted.
     pub(crate) fn platform(&self) -> Platform {
-        self.platform.clone().unwrap_or_else(host_platform)
+        self.platform.clone().unwrap_or_else(crate::platform::host)
     }
 
     /// How to reach a source.
     pub(crate) fn source(&self, context: &Context) -> SourceOptions {
         SourceOptions {
             registry: self.registry(),
-            scratch: context.repo.join("tmp"),
-            rootfs_config: None,
-            docker_socket: "/var/run/docker.sock".into(),
-            policy: self.signature_policy.clone().or_else(policy),
+            scratch: context.scratch(),
+            rootfs_config: self.rootfs_config.clone(),
+            platform: self.platform(),
+            docker_socket: docker_socket(),
+            policy: self.signature_policy.clone().or_else(hosts::policy),
         }
     }
 
@@ -191,32 +214,11 @@ impl PullFlags {
     }
 }
 
-/// The signature policy of this user or host, if there is one.
-fn policy() -> Option<PathBuf> {
-    let home = env("HOME").map(PathBuf::from);
-    let config = env("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config = config.or_else(|| home.map(|home| home.join(".config")));
-    let own = config.map(|config| config.join("containers/policy.json"));
-    let host = PathBuf::from("/etc/containers/policy.json");
-    own.into_iter().chain([host]).find(|path| path.exists())
-}
-
-/// This host's platform in the words of image indexes.
-fn host_platform() -> Platform {
-    let (architecture, variant) = match std::env::consts::ARCH {
-        "x86_64" => ("amd64", None),
-        "x86" => ("386", None),
-        "aarch64" => ("arm64", Some("v8")),
-        "arm" => ("arm", Some("v7")),
-        "powerpc64" if cfg!(target_endian = "little") => ("ppc64le", None),
-        "loongarch64" => ("loong64", None),
-        other => (other, None),
-    };
-    Platform {
-        os: "linux".into(),
-        architecture: architecture.into(),
-        variant: variant.map(Into::into),
-    }
+/// The socket of docker's daemon; `DOCKER_HOST` may say something else, which then is no path.
+fn docker_socket() -> PathBuf {
+    let host = env("DOCKER_HOST").unwrap_or_else(|| "unix:///var/run/docker.sock".into());
+    let socket = host.to_str().and_then(|host| host.strip_prefix("unix://"));
+    socket.map_or_else(|| host.clone().into(), PathBuf::from)
 }
 
 /// Names what the store could not keep; nothing where it kept all.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use fetch::{Destination, SaveOptions};
 
 use super::pull::{JOBS, PullFlags};
-use super::save::{is_stdout, refuse_terminal, say_changed, scratch};
+use super::save::{is_stdout, refuse_terminal, say_changed};
 use crate::context::Context;
 use crate::progress::Progress;
 use crate::report::{Failure, out, printable};
@@ -46,7 +46,7 @@ pub(crate) fn push(args: PushArgs, context: &Context) -> Result<ExitCode, Failur
     let options = SaveOptions {
         jobs: args.jobs,
         registry: Some(args.flags.registry()),
-        scratch: scratch(context),
+        scratch: context.scratch(),
         lock_timeout: Some(context.lock_timeout),
         progress: &|event| progress.event(&event),
     };

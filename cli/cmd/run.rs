@@ -185,6 +185,7 @@ fn prepare(
 fn find_image(args: &RunArgs, context: &Context) -> Result<(Repo, Image, store::Lock), Failure> {
     let pull = |source: &Source| {
         args.flags
+            .reaching(&args.image)
             .pull_source(context, source)
             .map(|pulled| pulled.image.name.to_string())
     };

@@ -63,7 +63,7 @@ pub(crate) fn save(args: SaveArgs, context: &Context) -> Result<ExitCode, Failur
     let options = SaveOptions {
         jobs: JOBS,
         registry: None,
-        scratch: scratch(context),
+        scratch: context.scratch(),
         lock_timeout: Some(context.lock_timeout),
         progress: &|event| progress.event(&event),
     };
@@ -72,15 +72,6 @@ pub(crate) fn save(args: SaveArgs, context: &Context) -> Result<ExitCode, Failur
         say_changed(sent, &destination, args.quiet, context);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A directory with room: the repository's, or, when there is none yet, that of all programs.
-pub(crate) fn scratch(context: &Context) -> PathBuf {
-    let own = context.repo.join("tmp");
-    match own.is_dir() {
-        true => own,
-        false => std::env::temp_dir(),
-    }
 }
 
 /// Whether a destination is standard output.

@@ -114,13 +114,16 @@ fn one(
         Some(from) => parse(from)?,
         None => registry_source(repo, name)?,
     };
+    let flags = args
+        .flags
+        .reaching(args.from.as_deref().unwrap_or_default());
     let progress = Progress::new(context, args.json);
     let pull = PullOptions {
-        platform: args.flags.platform(),
+        platform: flags.platform(),
         name: None,
         jobs: 1,
         keep_blobs: false,
-        source: args.flags.source(context),
+        source: flags.source(context),
         lock_timeout: Some(context.lock_timeout),
         limits: LayerLimits::default(),
         progress: &|event| progress.event(&event),

@@ -6,17 +6,18 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::limits::{ARCHIVE_ENTRIES_MAX, ARCHIVE_LINKS_MAX, ARCHIVE_PATH_BYTES_MAX};
+use crate::spool::{self, Spooled};
 
 /// An archive and where its entries are.
 #[derive(Debug)]
 pub(crate) struct Archive {
-    path: PathBuf,
+    place: String,
     file: File,
     entries: HashMap<String, Entry>,
 }
@@ -36,21 +37,25 @@ pub(crate) struct EntryReader<'a> {
 }
 
 impl Archive {
-    /// Opens an archive and reads through it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        refuse_compressed(path, &file)?;
-        let entries = index(path, &file)?;
+    /// Opens an archive and reads through it; `-` is standard input.
+    pub(crate) fn open(path: &Path, scratch: &Path) -> Result<Self> {
+        Self::of(spool::open("archive", path, scratch)?)
+    }
+
+    /// Reads through an archive.
+    pub(crate) fn of(spooled: Spooled) -> Result<Self> {
+        let Spooled { place, file } = spooled;
+        let entries = index(&place, &file)?;
         Ok(Self {
-            path: path.to_owned(),
+            place,
             file,
             entries,
         })
     }
 
-    /// The file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The place for messages, e.g. `archive saved.tar`.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Whether there is such an entry.
@@ -61,14 +66,7 @@ impl Archive {
     /// Opens an entry; `None` when there is none of this name, or it leads nowhere.
     pub(crate) fn entry(&self, name: &str) -> Option<(EntryReader<'_>, u64)> {
         let (offset, size) = self.find(name)?;
-        Some((
-            EntryReader {
-                file: &self.file,
-                at: offset,
-                left: size,
-            },
-            size,
-        ))
+        Some((EntryReader::new(&self.file, offset, size), size))
     }
 
     fn find(&self, name: &str) -> Option<(u64, u64)> {
@@ -80,6 +78,13 @@ impl Archive {
             }
         }
         None
+    }
+}
+
+impl<'a> EntryReader<'a> {
+    /// The `left` bytes of `file` that begin at `at`.
+    pub(crate) fn new(file: &'a File, at: u64, left: u64) -> Self {
+        Self { file, at, left }
     }
 }
 
@@ -101,21 +106,9 @@ impl Read for EntryReader<'_> {
     }
 }
 
-fn refuse_compressed(path: &Path, file: &File) -> Result<()> {
-    let mut magic = [0; 4];
-    let count = file
-        .read_at(&mut magic, 0)
-        .map_err(Error::io("read", path))?;
-    match crate::decompress::Format::of(magic.get(..count).unwrap_or_default()) {
-        crate::decompress::Format::Tar => Ok(()),
-        format => Err(Error::unsupported("archive compressed with", format.name())),
-    }
-}
-
-fn index(path: &Path, file: &File) -> Result<HashMap<String, Entry>> {
-    let malformed =
-        |why: String| store::Error::malformed(format!("archive {}", path.display()), why);
-    let read = |error: io::Error| Error::Store(malformed(error.to_string()));
+fn index(place: &str, mut file: &File) -> Result<HashMap<String, Entry>> {
+    let read = |error: io::Error| Error::Store(store::Error::malformed(place, error.to_string()));
+    file.rewind().map_err(read)?;
     let mut entries = HashMap::new();
     let mut archive = tar::Archive::new(file);
     for entry in archive.entries_with_seek().map_err(read)? {
@@ -124,10 +117,7 @@ fn index(path: &Path, file: &File) -> Result<HashMap<String, Entry>> {
         if name.len() > ARCHIVE_PATH_BYTES_MAX || entries.len() == ARCHIVE_ENTRIES_MAX {
             let limit =
                 format!("{ARCHIVE_ENTRIES_MAX} entries, {ARCHIVE_PATH_BYTES_MAX} bytes of path");
-            return Err(Error::too_large(
-                format!("archive {}", path.display()),
-                limit,
-            ));
+            return Err(Error::too_large(place, limit));
         }
         let Some(name) = std::str::from_utf8(&name).ok().and_then(normal) else {
             continue;
@@ -219,7 +209,7 @@ mod tests {
             .append_link(&mut link, "loop", "loop")
             .expect("append");
         builder.finish().expect("finish");
-        let archive = Archive::open(&path).expect("open");
+        let archive = Archive::open(&path, directory.path()).expect("open");
         for name in ["x/layer.tar", "./y/layer.tar"] {
             let (mut reader, size) = archive.entry(name).expect(name);
             let mut text = String::new();

@@ -5,11 +5,14 @@
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
+use bzip2::bufread::MultiBzDecoder;
+use lzma_rust2::XzReader;
+
 use crate::gzip::Gzip;
-use crate::limits::ZSTD_WINDOW_LOG_MAX;
+use crate::limits::{XZ_MEMORY_KIB_MAX, ZSTD_WINDOW_LOG_MAX};
 
 /// How many bytes tell the format.
-const MAGIC_BYTES: usize = 4;
+pub(crate) const MAGIC_BYTES: usize = 10;
 
 /// How a blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub(crate) enum Format {
     Gzip,
     /// zstd, in one frame or several, skippable ones too.
     Zstd,
+    /// xz, in one stream or several.
+    Xz,
+    /// bzip2, in one stream or several.
+    Bzip2,
 }
 
 impl Format {
@@ -29,6 +36,32 @@ impl Format {
             [0x1f, 0x8b, ..] => Self::Gzip,
             // a frame, or a skippable frame
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
+            // a block, or the end of a stream without one; a tar whose first name begins so has neither number
+            [
+                b'B',
+                b'Z',
+                b'h',
+                b'1'..=b'9',
+                0x31,
+                0x41,
+                0x59,
+                0x26,
+                0x53,
+                0x59,
+            ]
+            | [
+                b'B',
+                b'Z',
+                b'h',
+                b'1'..=b'9',
+                0x17,
+                0x72,
+                0x45,
+                0x38,
+                0x50,
+                0x90,
+            ] => Self::Bzip2,
             _ => Self::Tar,
         }
     }
@@ -39,6 +72,8 @@ impl Format {
             Self::Tar => "tar",
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
         }
     }
 }
@@ -54,6 +89,10 @@ pub(crate) enum Decompress<R: BufRead> {
     Gzip(Box<Gzip<Whole<R>>>),
     /// From zstd.
     Zstd(Box<zstd::Decoder<'static, Whole<R>>>),
+    /// From xz.
+    Xz(Box<XzReader<Whole<R>>>),
+    /// From bzip2.
+    Bzip2(Box<MultiBzDecoder<Whole<R>>>),
 }
 
 impl<R: BufRead> Decompress<R> {
@@ -74,6 +113,12 @@ impl<R: BufRead> Decompress<R> {
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
                 Self::Zstd(Box::new(decoder))
             }
+            Format::Xz => Self::Xz(Box::new(XzReader::new_mem_limit(
+                input,
+                true,
+                XZ_MEMORY_KIB_MAX,
+            ))),
+            Format::Bzip2 => Self::Bzip2(Box::new(MultiBzDecoder::new(input))),
         })
     }
 
@@ -83,6 +128,8 @@ impl<R: BufRead> Decompress<R> {
             Self::Tar(_) => Format::Tar,
             Self::Gzip(_) => Format::Gzip,
             Self::Zstd(_) => Format::Zstd,
+            Self::Xz(_) => Format::Xz,
+            Self::Bzip2(_) => Format::Bzip2,
         }
     }
 
@@ -92,6 +139,8 @@ impl<R: BufRead> Decompress<R> {
             Self::Tar(input) => input,
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Zstd(decoder) => decoder.get_mut(),
+            Self::Xz(decoder) => decoder.inner_mut(),
+            Self::Bzip2(decoder) => decoder.get_mut(),
         }
     }
 
@@ -101,6 +150,8 @@ impl<R: BufRead> Decompress<R> {
             Self::Tar(input) => input,
             Self::Gzip(decoder) => (*decoder).into_inner(),
             Self::Zstd(decoder) => decoder.finish(),
+            Self::Xz(decoder) => decoder.into_inner(),
+            Self::Bzip2(decoder) => decoder.into_inner(),
         }
     }
 }
@@ -111,6 +162,8 @@ impl<R: BufRead> Read for Decompress<R> {
             Self::Tar(input) => input.read(buffer),
             Self::Gzip(decoder) => decoder.read(buffer),
             Self::Zstd(decoder) => decoder.read(buffer),
+            Self::Xz(decoder) => decoder.read(buffer),
+            Self::Bzip2(decoder) => decoder.read(buffer),
         }
     }
 }
@@ -128,6 +181,20 @@ mod tests {
 
     fn zstd(bytes: &[u8]) -> Vec<u8> {
         zstd::encode_all(bytes, 1).expect("zstd")
+    }
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut options = lzma_rust2::XzOptions::with_preset(1);
+        options.set_check_sum_type(lzma_rust2::CheckType::Sha256);
+        let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).expect("xz");
+        encoder.write_all(bytes).expect("xz");
+        encoder.finish().expect("xz")
+    }
+
+    fn bzip2(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).expect("bzip2");
+        encoder.finish().expect("bzip2")
     }
 
     fn read(blob: &[u8]) -> io::Result<Vec<u8>> {
@@ -150,10 +217,16 @@ mod tests {
             [gzip(b"one"), gzip(b"two")].concat(),
             zstd(b"onetwo"),
             skippable,
+            xz(b"onetwo"),
+            [xz(b"one"), xz(b"two")].concat(),
+            bzip2(b"onetwo"),
+            [bzip2(b"one"), bzip2(b"two")].concat(),
         ] {
             assert_eq!(read(&blob).expect("valid"), b"onetwo");
         }
-        assert_eq!(read(b"").expect("valid"), b"");
+        for blob in [b"".to_vec(), gzip(b""), zstd(b""), xz(b""), bzip2(b"")] {
+            assert_eq!(read(&blob).expect("valid"), b"");
+        }
     }
 
     #[test]
@@ -161,11 +234,45 @@ mod tests {
         let long: Vec<u8> = (0..200_000_u32)
             .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
             .collect();
-        for blob in [gzip(&long), zstd(&long)] {
-            for cut in [blob.len() / 2, blob.len() - 1, 5] {
+        for blob in [gzip(&long), zstd(&long), xz(&long), bzip2(&long)] {
+            for cut in [blob.len() / 2, blob.len() - 1, 11] {
                 assert!(read(&blob[..cut]).is_err(), "cut to {cut}");
             }
             assert!(read(&[&blob[..], b"garbage"].concat()).is_err());
         }
+    }
+
+    /// The decoder of xz is young: whatever a byte is changed to, it must answer.
+    #[test]
+    fn a_damaged_stream_is_no_panic() {
+        for blob in [xz(b"some text, some text"), bzip2(b"some text, some text")] {
+            for at in 0..blob.len() {
+                for value in [0, 0xff, blob[at] ^ 1, blob[at] ^ 0x80] {
+                    let mut damaged = blob.clone();
+                    damaged[at] = value;
+                    let Ok(mut tar) = Decompress::new(&damaged[..]) else {
+                        continue;
+                    };
+                    let _ = tar.read_to_end(&mut Vec::new());
+                    let _ = tar.input().read_to_end(&mut Vec::new());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_has_a_limit() {
+        let packed = |size: u32| {
+            let mut options = lzma_rust2::XzOptions::with_preset(0);
+            options.lzma_options.dict_size = size;
+            let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).expect("xz");
+            encoder.write_all(b"text").expect("xz");
+            encoder.finish().expect("xz")
+        };
+        assert_eq!(
+            read(&packed(64 << 20)).expect("what xz -9 asks for"),
+            b"text"
+        );
+        assert!(read(&packed(128 << 20)).is_err());
     }
 }

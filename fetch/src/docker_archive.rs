@@ -1,15 +1,14 @@
 //! `docker-archive:`: what `docker save` writes.
 //!
 //! The archive has a config and layers as tar files, and no manifest that a registry would know. One is made up here
-//! the way containers/image does, as a docker schema 2 manifest whose layers are the plain tars: a layer's digest is
-//! its diff id, its size that of the tar. The manifest therefore depends on the image alone: an archive whose layers
-//! are compressed, or linked to each other as old versions of docker did, gives the same one. Measuring a compressed
-//! layer costs one pass over it.
+//! just as containers/image does, so that it has the digest that skopeo and podman say: a docker schema 2 manifest
+//! whose layers are the plain tars, under their diff ids. The manifest therefore depends on the image alone: an archive
+//! whose layers are compressed, or linked to each other as old versions of docker did, gives the same one. Measuring a
+//! compressed layer costs one pass over it.
 
 use std::io::{self, BufReader, Read};
 
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use store::Digest;
 use store::oci::{
     CONFIG_BYTES_MAX, Descriptor, ImageConfig, LAYERS_MAX, MANIFEST_BYTES_MAX, media,
@@ -26,8 +25,8 @@ use crate::transport::{Root, Transport, read_limited};
 
 /// The table of contents.
 const CONTENTS: &str = "manifest.json";
-/// A docker layer that is not compressed.
-const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+/// What containers/image calls the layers of an archive, though they are plain: a part of the manifest's digest.
+const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 /// One image of an opened archive.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ impl DockerArchive {
         }
         Err(Error::NotFound {
             what: CONTENTS.into(),
-            place: format!("archive {}", archive.path().display()),
+            place: archive.place().to_owned(),
         })
     }
 
@@ -120,7 +119,7 @@ fn items(archive: &Archive) -> Result<Vec<Item>> {
 }
 
 fn find<'a>(archive: &Archive, items: &'a [Item], pick: &Pick) -> Result<&'a Item> {
-    let place = || format!("archive {}", archive.path().display());
+    let place = || archive.place().to_owned();
     let absent = |what: String| Error::NotFound {
         what,
         place: place(),
@@ -148,27 +147,53 @@ fn find<'a>(archive: &Archive, items: &'a [Item], pick: &Pick) -> Result<&'a Ite
 }
 
 fn names(items: &[Item]) -> String {
-    choices(
-        items
-            .iter()
-            .map(|item| item.repo_tags.iter().flatten().next().map(String::as_str)),
-    )
+    let tags = items
+        .iter()
+        .map(|item| item.repo_tags.iter().flatten().next().map(String::as_str));
+    choices(tags.enumerate())
+}
+
+/// The manifest as containers/image makes it up, byte for byte: the order of the fields is part of its digest.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MadeUp {
+    schema_version: u64,
+    media_type: &'static str,
+    config: MadeUpBlob,
+    layers: Vec<MadeUpBlob>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MadeUpBlob {
+    media_type: &'static str,
+    size: u64,
+    digest: Digest,
 }
 
 fn manifest(archive: &Archive, config: &[u8], layers: &[(Digest, String)]) -> Result<Vec<u8>> {
     let layers = layers
         .iter()
         .map(|(digest, path)| {
-            Ok(json!({ "mediaType": LAYER, "size": tar_size(archive, path)?, "digest": digest.to_string() }))
+            Ok(MadeUpBlob {
+                media_type: LAYER,
+                size: tar_size(archive, path)?,
+                digest: *digest,
+            })
         })
         .collect::<Result<Vec<_>>>()?;
-    let config = json!({
-        "mediaType": media::DOCKER_CONFIG, "size": config.len(), "digest": Digest::of(config).to_string(),
-    });
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": media::DOCKER_MANIFEST, "config": config, "layers": layers,
-    });
-    Ok(manifest.to_string().into_bytes())
+    let manifest = MadeUp {
+        schema_version: 2,
+        media_type: media::DOCKER_MANIFEST,
+        config: MadeUpBlob {
+            media_type: media::DOCKER_CONFIG,
+            size: config.len() as u64,
+            digest: Digest::of(config),
+        },
+        layers,
+    };
+    serde_json::to_vec(&manifest)
+        .map_err(|error| store::Error::malformed(CONTENTS, error.to_string()).into())
 }
 
 fn tar_size(archive: &Archive, path: &str) -> Result<u64> {
@@ -194,7 +219,7 @@ fn tar_size(archive: &Archive, path: &str) -> Result<u64> {
 fn entry<'a>(archive: &'a Archive, path: &str) -> Result<(crate::archive::EntryReader<'a>, u64)> {
     archive.entry(path).ok_or_else(|| Error::NotFound {
         what: path.chars().filter(|c| !c.is_control()).take(200).collect(),
-        place: format!("archive {}", archive.path().display()),
+        place: archive.place().to_owned(),
     })
 }
 
@@ -212,7 +237,7 @@ fn read(archive: &Archive, path: &str, limit: u64) -> Result<Vec<u8>> {
 
 impl Transport for DockerArchive {
     fn place(&self) -> String {
-        format!("archive {}", self.archive.path().display())
+        self.archive.place().to_owned()
     }
 
     fn root(&self) -> Result<Root> {

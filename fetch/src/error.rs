@@ -56,6 +56,22 @@ pub enum Error {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// Something that is no file, where one was named.
+    #[error("cannot read {}: it is {found}, not a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
+    /// Nobody at the socket of docker's daemon.
+    #[error("cannot reach docker's daemon at {}", socket.display())]
+    NoDaemon {
+        /// The socket.
+        socket: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// No answer from a registry.
     #[error("cannot reach {host}")]
     Unreachable {
@@ -294,8 +310,12 @@ impl Error {
             }
             Self::NoPlatform { .. } => "choose one with --platform os/arch[/variant]",
             Self::Ambiguous { .. } => "choose one by adding :NAME, or :@N for the Nth from 0",
+            Self::NoDaemon { .. } => {
+                "DOCKER_HOST=unix://SOCKET names another socket; the image `docker` of a registry is docker://docker:TAG"
+            }
+            Self::NotAFile { .. } => "to read from a pipe, give - as the file",
             Self::BadSource { .. } => {
-                "a source is [docker://]HOST/NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]"
+                "a source is [docker://]HOST/NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], docker-daemon:NAME, dir:DIR, rootfs-tar:FILE or ostree:NAME[@REPO]"
             }
             Self::BadDestination { .. } => {
                 "a destination is [docker://]HOST/NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:DIR or ostree:NAME[@REPO]"

@@ -3,7 +3,6 @@
 //! `index.json` says what there is. One image, or one per platform, is the layout's; several need to be picked from.
 //! A blob's place follows from its digest alone, so no path in a document is ever followed.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use store::oci::{CONFIG_BYTES_MAX, Descriptor, Document, Index, MANIFEST_BYTES_M
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::event::Progress;
+use crate::file;
 use crate::names::choices;
 use crate::platform;
 use crate::source::Pick;
@@ -51,7 +51,7 @@ impl Files {
     fn place(&self) -> String {
         match self {
             Self::Directory(path) => format!("layout {}", path.display()),
-            Self::Archive(archive) => format!("archive {}", archive.path().display()),
+            Self::Archive(archive) => archive.place().to_owned(),
         }
     }
 
@@ -62,19 +62,8 @@ impl Files {
         };
         match self {
             Self::Directory(directory) => {
-                let path = directory.join(name);
-                // opening a FIFO would wait for ever
-                match std::fs::metadata(&path) {
-                    Ok(found) if found.is_file() => {}
-                    Ok(_) => return Err(missing()),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        return Err(missing());
-                    }
-                    Err(error) => return Err(Error::io("open", &path)(error)),
-                }
-                Ok(Box::new(
-                    File::open(&path).map_err(Error::io("open", &path))?,
-                ))
+                let found = file::find(&directory.join(name))?;
+                Ok(Box::new(found.ok_or_else(missing)?))
             }
             Self::Archive(archive) => Ok(Box::new(archive.entry(name).ok_or_else(missing)?.0)),
         }
@@ -121,48 +110,41 @@ impl Layout {
     /// How each image can be picked, and whether the layout has a name for it. Several builds of one image are one.
     pub(crate) fn picks(&self) -> Result<Vec<(Pick, bool)>> {
         let index = self.index()?;
-        let images = index
-            .manifests
-            .iter()
-            .filter(|entry| platform::is_image(entry));
-        let images: Vec<&Descriptor> = images.collect();
+        let images = platform::images(&index.manifests);
         // `latest` alone names nothing
         let is_named = |entry: &Descriptor| ref_name(entry).is_some_and(|name| name != "latest");
-        if let Some(first) = images.first().filter(|_| is_one_per_platform(&images)) {
+        if let Some((_, first)) = images.first().filter(|_| is_one_per_platform(&images)) {
             return Ok(vec![(Pick::Only, is_named(first))]);
         }
-        let picks = images.iter().enumerate();
+        let picks = images.into_iter();
         Ok(picks
             .map(|(at, entry)| (Pick::Position(at), is_named(entry)))
             .collect())
     }
 
+    /// The picked entry; `None` when it is the whole index. A position counts all entries, as in containers/image.
     fn find<'a>(&self, index: &'a Index) -> Result<Option<&'a Descriptor>> {
-        let images: Vec<&Descriptor> = index
-            .manifests
-            .iter()
-            .filter(|entry| platform::is_image(entry))
-            .collect();
         let absent = |what: String| Error::NotFound {
             what,
             place: self.files.place(),
         };
         match &self.pick {
-            Pick::Position(at) => match images.get(*at) {
+            Pick::Position(at) => match index.manifests.get(*at) {
                 Some(entry) => Ok(Some(entry)),
                 None => Err(absent(format!("image @{at}"))),
             },
-            Pick::Named(name) => match images.iter().find(|entry| ref_name(entry) == Some(name)) {
+            Pick::Named(name) => match index.manifests.iter().find(|it| ref_name(it) == Some(name))
+            {
                 Some(entry) => Ok(Some(entry)),
                 None => Err(absent(format!("image {name}"))),
             },
-            Pick::Only => match images.as_slice() {
+            Pick::Only => match platform::images(&index.manifests).as_slice() {
                 [] => Err(absent("an image".into())),
-                [only] => Ok(Some(only)),
+                [(_, only)] => Ok(Some(only)),
                 several if is_one_per_platform(several) => Ok(None),
                 several => Err(Error::Ambiguous {
                     place: self.files.place(),
-                    names: names(several),
+                    names: choices(several.iter().map(|(at, entry)| (*at, ref_name(entry)))),
                 }),
             },
         }
@@ -226,18 +208,14 @@ fn ref_name(entry: &Descriptor) -> Option<&str> {
 }
 
 /// Whether the entries are one image in several builds, as some builders list them without an index of their own.
-fn is_one_per_platform(entries: &[&Descriptor]) -> bool {
-    let first = entries.first().and_then(|entry| ref_name(entry));
-    entries.iter().all(|entry| ref_name(entry) == first)
-        && entries.iter().enumerate().all(|(at, entry)| {
-            entry.platform.is_some()
-                && entries
-                    .iter()
-                    .take(at)
-                    .all(|other| other.platform != entry.platform)
-        })
-}
-
-fn names(entries: &[&Descriptor]) -> String {
-    choices(entries.iter().map(|entry| ref_name(entry)))
+fn is_one_per_platform(entries: &[(usize, &Descriptor)]) -> bool {
+    let first = entries.first().and_then(|(_, entry)| ref_name(entry));
+    entries.iter().enumerate().all(|(at, (_, entry))| {
+        ref_name(entry) == first
+            && entry.platform.is_some()
+            && entries
+                .iter()
+                .take(at)
+                .all(|(_, other)| other.platform != entry.platform)
+    })
 }

@@ -9,8 +9,9 @@
 //! The other way, [`copy()`], [`push()`] and [`save()`] are one function: from a transport, which an image of the store is
 //! too, into a sink.
 //!
-//! A [`Source`] is where an image is; opened, it is a [`Transport`], of which there are three: a registry, an OCI
-//! layout (in a directory or a tar), and docker's archive. [`resolve()`] and [`pull()`] work on any of them.
+//! A [`Source`] is where an image is; opened, it is a [`Transport`], of which there are six: a registry, an OCI layout
+//! (in a directory or a tar), docker's archive (from a file or its daemon), skopeo's `dir:`, a tar of a root file
+//! system, and an OSTree repository as skopeo's `ostree:` left it. [`resolve()`] and [`pull()`] work on any of them.
 //!
 //! Invariants:
 //! 1. Nothing is visible in the store before its size, digest and diff id matched what named it.
@@ -27,9 +28,12 @@ mod chunked;
 mod copy;
 mod decompress;
 mod destination;
+mod directory;
 mod docker_archive;
+mod docker_daemon;
 mod error;
 mod event;
+mod file;
 mod gzip;
 mod inspect;
 mod keep;
@@ -47,10 +51,12 @@ mod registry;
 mod repair;
 mod resolve;
 mod rewrite;
+mod rootfs_tar;
 mod save;
 mod send;
 mod sink;
 mod source;
+mod spool;
 mod stored;
 mod tags;
 mod transport;

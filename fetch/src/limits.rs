@@ -71,6 +71,12 @@ pub const EXPANSION_MAX: u64 = 1100;
 pub const EXPANSION_FREE_BYTES: u64 = 16 << 30;
 /// The memory that a zstd frame may ask for, as a power of two (zstd's own default).
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// The memory that xz may ask for, in KiB: what its highest preset takes.
+pub const XZ_MEMORY_KIB_MAX: u32 = 80 << 10;
+/// The most that is put aside of standard input or a compressed archive, in bytes that are not compressed any more.
+pub const SPOOL_BYTES_MAX: u64 = 64 << 30;
+/// How long docker's daemon may stay silent: it collects an image before it sends the first byte.
+pub const DAEMON_TIMEOUT: Duration = Duration::from_secs(600);
 /// The most entries of an archive that holds images.
 pub const ARCHIVE_ENTRIES_MAX: usize = 1 << 16;
 /// The longest path in an archive that holds images, in bytes.

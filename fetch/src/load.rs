@@ -30,7 +30,7 @@ pub fn load(
     fallback: &str,
     options: &PullOptions<'_>,
 ) -> Result<Vec<Loaded>> {
-    let contents = contents(path).map_err(|error| Error::Source {
+    let contents = contents(path, &options.source.scratch).map_err(|error| Error::Source {
         verb: "load",
         name: path.display().to_string(),
         source: Box::new(error),
@@ -52,8 +52,8 @@ pub fn load(
 }
 
 /// Where each image of an archive is, under each of its names, and whether it has one.
-fn contents(path: &Path) -> Result<Vec<(Source, bool)>> {
-    let archive = Archive::open(path)?;
+fn contents(path: &Path, scratch: &Path) -> Result<Vec<(Source, bool)>> {
+    let archive = Archive::open(path, scratch)?;
     if DockerArchive::find(&archive)? {
         let picks = DockerArchive::picks(&archive)?.into_iter();
         let source = |pick| Source::DockerArchive {

@@ -2,11 +2,11 @@
 //!
 //! An image of a registry, and any name that reads as one (`docker save` writes those), is kept under its canonical
 //! name with the familiar one as an alias. A bare word in a layout is kept as it is; `latest` is none, since nearly every
-//! layout says it. An image that its source has no name for is called after the file.
+//! layout says it. An image that its source has no name for is called after the file, on standard input `stdin`.
 
 use std::path::Path;
 
-use store::{ImageName, Reference};
+use store::{Digest, ImageName, Reference};
 
 use crate::error::Result;
 use crate::limits::{CHOICE_CHARS_MAX, CHOICES_NAMED_MAX};
@@ -27,12 +27,7 @@ impl Names {
         let path = match source {
             Source::Registry(reference) => return Ok(Self::canonical(reference)),
             Source::Ostree(ostree) => return Self::verbatim(&ostree.name),
-            Source::DockerDaemon(name) => {
-                return match found.unwrap_or(name).parse::<Reference>() {
-                    Ok(reference) => Ok(Self::canonical(&reference)),
-                    Err(_) => Self::verbatim(name),
-                };
-            }
+            Source::DockerDaemon(name) => return Self::of_daemon(name, found),
             Source::Directory(path)
             | Source::RootfsTar(path)
             | Source::DockerArchive { path, .. }
@@ -48,6 +43,20 @@ impl Names {
             };
         }
         Self::verbatim(&file_name(path))
+    }
+
+    /// Names an image of docker's daemon: as it was asked for, unless by a digest; the daemon's manifests have none.
+    fn of_daemon(asked: &str, found: Option<&str>) -> Result<Self> {
+        let by_tag = |text: &str| {
+            let reference = text.parse::<Reference>().ok();
+            reference.filter(|reference| reference.digest.is_none())
+        };
+        let asked_by_id = asked.parse::<Digest>().is_ok();
+        let names = [(!asked_by_id).then_some(asked), found];
+        match names.into_iter().flatten().find_map(by_tag) {
+            Some(reference) => Ok(Self::canonical(&reference)),
+            None => Self::verbatim(asked),
+        }
     }
 
     /// A name that was asked for.
@@ -66,17 +75,20 @@ impl Names {
 }
 
 fn file_name(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "stdin".into();
+    }
     let resolved = path.file_name().map(Path::new).unwrap_or(path);
     resolved.to_string_lossy().into_owned()
 }
 
 /// The images that a source with several holds, as its references choose them: by name, else by position.
-pub(crate) fn choices<'n>(names: impl Iterator<Item = Option<&'n str>>) -> String {
+pub(crate) fn choices<'n>(images: impl Iterator<Item = (usize, Option<&'n str>)>) -> String {
     let shown = |(at, name): (usize, Option<&str>)| match name {
         Some(name) => name.to_owned(),
         None => format!("@{at}"),
     };
-    listed(names.enumerate().map(shown))
+    listed(images.map(shown))
 }
 
 /// Names from outside in a row, fit for a message: not too many, none too long, nothing that drives a terminal.
@@ -111,6 +123,7 @@ mod tests {
 
     #[test]
     fn images_are_named() {
+        let id = format!("sha256:{:064}", 1);
         let table = [
             (
                 "redis",
@@ -141,6 +154,22 @@ mod tests {
                 Some("redis:latest"),
             ),
             ("docker-archive:d/x.tar", None, "x.tar", None),
+            ("rootfs-tar:d/x.tar.gz", None, "x.tar.gz", None),
+            ("rootfs-tar:-", None, "stdin", None),
+            ("dir:/srv/busybox/", None, "busybox", None),
+            (
+                "docker-daemon:busybox",
+                Some("other:1"),
+                "docker.io/library/busybox:latest",
+                Some("busybox:latest"),
+            ),
+            (
+                &format!("docker-daemon:{id}"),
+                Some("other:1"),
+                "docker.io/library/other:1",
+                Some("other:1"),
+            ),
+            (&format!("docker-daemon:{id}"), None, &id, None),
         ];
         for (source, found, name, alias) in table {
             let names = Names::of(&source.parse().expect(source), found).expect(source);

@@ -13,7 +13,10 @@ const REFERRER: &str = "vnd.docker.reference.type";
 
 /// Returns the entry of an index that fits `wanted` best.
 pub(crate) fn choose<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result<&'a Descriptor> {
-    let candidates: Vec<&Descriptor> = entries.iter().filter(|entry| is_image(entry)).collect();
+    let candidates: Vec<&Descriptor> = images(entries)
+        .into_iter()
+        .map(|(_, entry)| entry)
+        .collect();
     let fits = |entry: &&&Descriptor, variant: &str| {
         entry.platform.as_ref().is_some_and(|p| {
             p.os == wanted.os
@@ -36,13 +39,36 @@ pub(crate) fn choose<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result
         })
 }
 
-/// Whether an entry of an index is an image, and not something said about one.
-pub(crate) fn is_image(entry: &Descriptor) -> bool {
+/// Whether what is built for `image` runs where `wanted` does; where the image does not say, it may.
+pub(crate) fn runs(image: &Platform, wanted: &Platform) -> bool {
+    let fits = |image: &str, wanted: &str| image.is_empty() || image == wanted;
+    let variant = image.variant.as_deref().unwrap_or_default();
+    fits(&image.os, &wanted.os)
+        && fits(&image.architecture, &wanted.architecture)
+        && (variant.is_empty() || variants(wanted).contains(&variant))
+}
+
+/// The entries of an index that are images, with their positions. Where artifacts are all there is, it is those: they
+/// are refused later, with the reason.
+pub(crate) fn images(entries: &[Descriptor]) -> Vec<(usize, &Descriptor)> {
+    let (artifacts, images): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| !is_about_another(entry))
+        .partition(|(_, entry)| entry.artifact_type.is_some());
+    match images.is_empty() {
+        true => artifacts,
+        false => images,
+    }
+}
+
+/// Whether an entry of an index is something said about an image, an attestation say.
+fn is_about_another(entry: &Descriptor) -> bool {
     let unknown = entry
         .platform
         .as_ref()
         .is_some_and(|p| p.os == "unknown" && p.architecture == "unknown");
-    !unknown && !entry.annotations.contains_key(REFERRER)
+    unknown || entry.annotations.contains_key(REFERRER)
 }
 
 /// The variants that a wanted platform accepts, best first; `""` is an entry that names none.
@@ -133,6 +159,31 @@ mod tests {
     }
 
     #[test]
+    fn an_image_runs_where_its_platform_is_understood() {
+        let table = [
+            ("linux/amd64", "linux/amd64", true),
+            ("linux/amd64/v1", "linux/amd64", true),
+            ("linux/amd64/v3", "linux/amd64", false),
+            ("linux/amd64/v3", "linux/amd64/v3", true),
+            ("linux/amd64/v2", "linux/amd64/v4", true),
+            ("linux/arm64", "linux/amd64", false),
+            ("windows/amd64", "linux/amd64", false),
+            ("linux/arm64/v8", "linux/arm64", true),
+            ("linux/arm64", "linux/arm64/v8", true),
+            ("linux/arm/v7", "linux/arm/v6", false),
+            ("linux/arm/v5", "linux/arm/v6", true),
+        ];
+        for (image, wanted, expected) in table {
+            let [image, wanted] = [image, wanted].map(|it| it.parse().expect("platform"));
+            assert_eq!(runs(&image, &wanted), expected, "{image} on {wanted}");
+        }
+        assert!(runs(
+            &Platform::default(),
+            &"linux/amd64".parse().expect("platform")
+        ));
+    }
+
+    #[test]
     fn attestations_are_no_images() {
         assert_eq!(
             pick(&["unknown/unknown", "linux/amd64"], "linux/amd64"),
@@ -142,7 +193,9 @@ mod tests {
         about
             .annotations
             .insert(REFERRER.into(), "attestation-manifest".into());
-        let entries = [about, entry("linux/arm64")];
+        let mut artifact = entry("");
+        artifact.artifact_type = Some("application/x.sbom".into());
+        let entries = [about, artifact, entry("linux/arm64")];
         let error = choose(&entries, &"linux/amd64".parse().expect("platform"));
         assert_eq!(
             error.expect_err("none").to_string(),

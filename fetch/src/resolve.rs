@@ -35,7 +35,7 @@ pub struct Resolved {
 }
 
 /// The media types of a layer that can be stored; its first bytes tell the compression, these only that it is a layer.
-const LAYERS: [&str; 10] = [
+const LAYERS: [&str; 11] = [
     media::OCI_LAYER,
     "application/vnd.oci.image.layer.v1.tar+gzip",
     "application/vnd.oci.image.layer.v1.tar+zstd",
@@ -45,8 +45,12 @@ const LAYERS: [&str; 10] = [
     "application/vnd.docker.image.rootfs.diff.tar",
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
     "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 ];
+
+/// The media type of the statements that builders put beside an image.
+const ATTESTATION: &str = "application/vnd.in-toto+json";
 
 /// The manifest that a source's name leads to; its config is still to be read.
 #[derive(Debug)]
@@ -114,9 +118,7 @@ impl Chosen {
             None => config(transport, &self.manifest, progress)?,
         };
         check_layers(&self.manifest, &config)?;
-        let other_platform = !config.platform.architecture.is_empty()
-            && (&config.platform.os, &config.platform.architecture)
-                != (&wanted.os, &wanted.architecture);
+        let other_platform = !platform::runs(&config.platform, wanted);
         Ok(Resolved {
             digest: self.digest,
             root: self.root,
@@ -162,6 +164,13 @@ fn check_kind(manifest: &Manifest) -> Result<()> {
             "its config is of type {}",
             shown(&blob.media_type)
         )));
+    }
+    if manifest
+        .layers
+        .iter()
+        .any(|layer| layer.media_type == ATTESTATION)
+    {
+        return Err(not_an_image("it is an attestation about one".into()));
     }
     Ok(())
 }

@@ -2,12 +2,16 @@
 //!
 //! Pure: text in, [`Source`] out, and back. What is printed can be read again and means the same. A path ends at its
 //! first `:`, as in containers/image; what follows picks one image of several, by name or as `@N`.
+//!
+//! Atomic's old forms are read too, as Atomic documented them and not as it parsed them: `dockertar:FILE` is
+//! `docker-archive:FILE` with all of its path, `docker:NAME` the daemon's image with a tag or without, and `http:NAME`
+//! and `https:NAME` are a registry's. Its `oci:NAME` is not: `oci:` is a layout's directory.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use store::Reference;
+use store::{Digest, Reference};
 
 use crate::error::{Error, Result};
 
@@ -37,7 +41,7 @@ pub enum Source {
         /// Which of its images.
         pick: Pick,
     },
-    /// An image that docker's daemon has, by name or id.
+    /// An image that docker's daemon has: a familiar name with its tag or digest, or `sha256:` and an id.
     DockerDaemon(String),
     /// A directory as `skopeo copy … dir:` writes it.
     Directory(PathBuf),
@@ -103,13 +107,19 @@ impl Source {
     pub fn is_explicit(text: &str) -> bool {
         text.starts_with("docker://") || transport(text).is_some()
     }
+
+    /// Whether `text` is a source that, as Atomic has it, may be reached without TLS: `http:NAME`. This is what a
+    /// caller puts into [`RegistryOptions`](crate::RegistryOptions); forgotten, TLS is asked for.
+    pub fn waives_tls(text: &str) -> bool {
+        text.starts_with("http:") && !text.starts_with("http://")
+    }
 }
 
 /// The transports that are known by name and not built.
 const ABSENT: [&str; 2] = ["containers-storage", "sif"];
 
-/// The transports that take a path or a name.
-const NAMED: [&str; 7] = [
+/// The transports that take a path or a name. Those of [`OLD`] are not among them: they read as names of images too.
+const NAMED: [&str; 8] = [
     "oci",
     "oci-archive",
     "docker-archive",
@@ -117,7 +127,11 @@ const NAMED: [&str; 7] = [
     "dir",
     "rootfs-tar",
     "ostree",
+    "dockertar",
 ];
+
+/// Atomic's prefixes of names.
+const OLD: [&str; 3] = ["docker", "http", "https"];
 
 /// Splits `text` at its transport, if it starts with one that takes a path.
 fn transport(text: &str) -> Option<(&str, &str)> {
@@ -141,7 +155,7 @@ impl FromStr for Source {
                 return Err(bad("it has no path"));
             }
             match name {
-                "docker-daemon" => return Ok(Self::DockerDaemon(rest.to_owned())),
+                "docker-daemon" => return daemon(rest),
                 "dir" => return Ok(Self::Directory(rest.into())),
                 "rootfs-tar" => return Ok(Self::RootfsTar(rest.into())),
                 "ostree" => return Ok(Self::Ostree(OstreeName::parse(rest).map_err(bad)?)),
@@ -157,12 +171,23 @@ impl FromStr for Source {
         if text.starts_with("http://") || text.starts_with("https://") {
             return Err(bad("a registry is named without http:// or https://"));
         }
-        Ok(Self::Registry(
-            text.strip_prefix("docker://")
-                .unwrap_or(text)
-                .parse::<Reference>()?,
-        ))
+        let name = match (text.strip_prefix("docker://"), text.split_once(':')) {
+            (Some(name), _) => name,
+            (None, Some(("docker", name))) => return daemon(name),
+            (None, Some((old, name))) if OLD.contains(&old) => name,
+            (None, _) => text,
+        };
+        Ok(Self::Registry(name.parse::<Reference>()?))
     }
+}
+
+/// Reads the name of an image that docker's daemon has.
+fn daemon(text: &str) -> Result<Source> {
+    if let Ok(id) = text.parse::<Digest>() {
+        return Ok(Source::DockerDaemon(id.to_string()));
+    }
+    let reference: Reference = text.parse()?;
+    Ok(Source::DockerDaemon(reference.familiar().to_string()))
 }
 
 fn split_pick(rest: &str) -> Result<(PathBuf, Pick), &'static str> {
@@ -235,12 +260,76 @@ mod tests {
             ("rootfs-tar:x.tar.gz", "rootfs-tar:x.tar.gz"),
             ("ostree:redis@/srv/repo", "ostree:redis:latest@/srv/repo"),
             ("ostree:a/b:1", "ostree:a/b:1@/ostree/repo"),
+            ("oci-archive:-", "oci-archive:-"),
+            ("docker-archive:-:a/b:1", "docker-archive:-:a/b:1"),
+            ("docker-daemon:busybox", "docker-daemon:busybox:latest"),
+            (
+                "docker-daemon:localhost:5000/a",
+                "docker-daemon:localhost:5000/a:latest",
+            ),
         ];
         for (text, printed) in table {
             let source: Source = text.parse().expect(text);
             assert_eq!(source.to_string(), printed);
             assert_eq!(printed.parse::<Source>().expect(printed), source);
         }
+    }
+
+    #[test]
+    fn atomics_forms_are_read_as_it_documented_them() {
+        let id = format!("sha256:{:064}", 1);
+        let table = [
+            ("docker:etcd", "docker-daemon:etcd:latest".to_owned()),
+            ("docker:etcd:3", "docker-daemon:etcd:3".into()),
+            (
+                "docker:localhost:5000/etcd",
+                "docker-daemon:localhost:5000/etcd:latest".into(),
+            ),
+            (
+                "docker:localhost:5000/etcd:3",
+                "docker-daemon:localhost:5000/etcd:3".into(),
+            ),
+            (&format!("docker:{id}"), format!("docker-daemon:{id}")),
+            ("dockertar:/tmp/x.tar", "docker-archive:/tmp/x.tar".into()),
+            ("dockertar://tmp/x.tar", "docker-archive://tmp/x.tar".into()),
+            ("dockertar:x.tar", "docker-archive:x.tar".into()),
+            ("http:quay.io/a", "docker://quay.io/a:latest".into()),
+            ("https:quay.io/a", "docker://quay.io/a:latest".into()),
+            (
+                "https:etcd",
+                "docker://docker.io/library/etcd:latest".into(),
+            ),
+            (
+                "http:localhost:5000/a",
+                "docker://localhost:5000/a:latest".into(),
+            ),
+            (
+                "http:localhost:5000/a:3",
+                "docker://localhost:5000/a:3".into(),
+            ),
+            (
+                "docker://docker:dind",
+                "docker://docker.io/library/docker:dind".into(),
+            ),
+            (
+                "library/docker:dind",
+                "docker://docker.io/library/docker:dind".into(),
+            ),
+        ];
+        for (text, printed) in table {
+            let source: Source = text.parse().expect(text);
+            assert_eq!(source.to_string(), printed, "{text}");
+            assert_eq!(
+                Source::waives_tls(text),
+                text.starts_with("http:"),
+                "{text}"
+            );
+        }
+        // These read as names of images that may be stored: the store is asked first.
+        for text in ["docker:etcd", "http:a", "https:a"] {
+            assert!(!Source::is_explicit(text), "{text}");
+        }
+        assert!(!Source::waives_tls("http://quay.io/a"));
     }
 
     #[test]

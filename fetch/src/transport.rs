@@ -8,15 +8,18 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use store::oci::Descriptor;
+use store::oci::{Descriptor, Platform};
 use store::{DiffId, Digest};
 
 use crate::archive::Archive;
+use crate::directory::Directory;
 use crate::docker_archive::DockerArchive;
+use crate::docker_daemon;
 use crate::error::{Error, Result};
 use crate::event::Progress;
 use crate::layout::{Files, Layout};
 use crate::registry::{Registry, RegistryOptions};
+use crate::rootfs_tar::RootfsTar;
 use crate::source::Source;
 
 /// A source that has been opened.
@@ -102,7 +105,9 @@ pub struct SourceOptions {
     pub scratch: PathBuf,
     /// The config for a `rootfs-tar:`, instead of an empty one.
     pub rootfs_config: Option<PathBuf>,
-    /// The socket of docker's daemon.
+    /// What a `rootfs-tar:` is for when its config does not say.
+    pub platform: Platform,
+    /// The socket of docker's daemon; only an absolute path is one.
     pub docker_socket: PathBuf,
     /// The containers-policy.json(5) that images must satisfy to be stored or copied, if there is one.
     pub policy: Option<PathBuf>,
@@ -118,19 +123,19 @@ pub fn open<'a>(
         Source::Registry(reference) => {
             Box::new(Registry::open(reference, &options.registry, progress)?)
         }
-        Source::DockerDaemon(_)
-        | Source::Directory(_)
-        | Source::RootfsTar(_)
-        | Source::Ostree(_) => return Err(Error::unsupported("source", source.to_string())),
+        Source::Ostree(_) => return Err(Error::unsupported("source", source.to_string())),
+        Source::DockerDaemon(name) => Box::new(docker_daemon::open(name, options)?),
+        Source::Directory(path) => Box::new(Directory::open(path)?),
+        Source::RootfsTar(path) => Box::new(RootfsTar::open(path, options)?),
         Source::OciLayout { path, pick } => {
             Box::new(Layout::new(Files::directory(path)?, pick.clone()))
         }
         Source::OciArchive { path, pick } => Box::new(Layout::new(
-            Files::archive(Archive::open(path)?),
+            Files::archive(Archive::open(path, &options.scratch)?),
             pick.clone(),
         )),
         Source::DockerArchive { path, pick } => {
-            let archive = Archive::open(path)?;
+            let archive = Archive::open(path, &options.scratch)?;
             match DockerArchive::find(&archive)? {
                 true => Box::new(DockerArchive::open(archive, pick)?),
                 false => Box::new(Layout::new(Files::archive(archive), pick.clone())),

@@ -1,11 +1,10 @@
-//! References and names: no text panics, and what is read is written the same.
+//! Names: no text panics, and what is read is written the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use store::{ImageName, RefName, Reference};
+use store::{ImageName, RefName};
 
 fuzz_target!(|text: &str| {
-    reference(text);
     image_name(text);
     if let Ok(name) = RefName::new(text) {
         assert_eq!(name.as_str(), text);
@@ -19,31 +18,6 @@ fuzz_target!(|text: &str| {
         assert!(name.encoded() == text || text.len() > 240, "{text:?}");
     }
 });
-
-fn reference(text: &str) {
-    let Ok(reference) = text.parse::<Reference>() else {
-        return;
-    };
-    let canonical = reference.canonical();
-    let again: Reference = canonical.as_str().parse().expect("canonical");
-    // With a digest, the tag is left out.
-    let tag = if reference.digest.is_some() {
-        None
-    } else {
-        reference.tag.clone()
-    };
-    assert_eq!(
-        again,
-        Reference {
-            tag,
-            ..reference.clone()
-        }
-    );
-    assert_eq!(again.to_string(), canonical.as_str());
-    let familiar: Reference = reference.familiar().as_str().parse().expect("familiar");
-    assert_eq!(familiar, again, "the short spelling means the same image");
-    image_name(canonical.as_str());
-}
 
 /// Every byte of a name comes back from its refs, unless the name is so long that its refs hold a hash.
 fn image_name(text: &str) {

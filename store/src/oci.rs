@@ -9,6 +9,7 @@ mod config;
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub mod media {
     pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     /// An OCI layer, not compressed.
     pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+    /// An artifact's manifest, which OCI took back; refused.
+    pub const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
     /// A docker schema 2 manifest.
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
     /// A docker manifest list.
@@ -187,17 +190,19 @@ struct RawDocument {
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
-    fs_layers: Option<serde::de::IgnoredAny>,
+    fs_layers: Option<IgnoredAny>,
+    history: Option<IgnoredAny>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
     artifact_type: Option<String>,
 }
 
 impl Document {
-    /// Reads a manifest or index. `announced` is the Content-Type it came with, empty when there was none; it is
-    /// believed first, then the body's `mediaType`, then the shape, and none of them may contradict the shape.
+    /// Reads a manifest or index. `announced` is the Content-Type it came with, empty when there was none. The body's
+    /// `mediaType` names the kind, else what was announced, else the shape; neither may contradict the shape.
     ///
-    /// Fails on anything over [`MANIFEST_BYTES_MAX`], schema 1, and ambiguous bodies.
+    /// Fails on anything over [`MANIFEST_BYTES_MAX`], schema 1, artifact manifests, and ambiguous bodies: those with
+    /// fields of two kinds, or with one field in two spellings, since some readers take `Layers` for `layers`.
     pub fn parse(raw: Vec<u8>, announced: &str) -> Result<Self> {
         let too_large = |limit| Error::TooLarge {
             what: "manifest".into(),
@@ -210,7 +215,15 @@ impl Document {
             |why: String| Error::malformed(format!("manifest {}", Digest::of(&raw)), why);
         let body: RawDocument =
             serde_json::from_slice(&raw).map_err(|error| malformed(error.to_string()))?;
+        check_spelling(&raw).map_err(malformed)?;
         let announced = announced.split(';').next().unwrap_or_default().trim();
+        let named = body.media_type.as_deref().unwrap_or_default();
+        if [announced, named].contains(&media::OCI_ARTIFACT) {
+            return Err(Error::Unsupported {
+                what: "manifest of".into(),
+                found: "an artifact".into(),
+            });
+        }
         if body.is_schema_1(announced) {
             return Err(Error::Unsupported {
                 what: "manifest of".into(),
@@ -245,11 +258,39 @@ impl Document {
     }
 }
 
+/// The fields that tell the kinds apart.
+const KINDS: [&str; 7] = [
+    "schemaVersion",
+    "mediaType",
+    "config",
+    "layers",
+    "manifests",
+    "fsLayers",
+    "history",
+];
+
+/// Refuses fields that another reader could take for those of [`KINDS`].
+fn check_spelling(raw: &[u8]) -> Result<(), String> {
+    let fields: BTreeMap<String, IgnoredAny> =
+        serde_json::from_slice(raw).map_err(|error| error.to_string())?;
+    let alike = |field: &&String| {
+        // Go folds the long s too.
+        let folded = field.replace('\u{17f}', "s");
+        KINDS
+            .iter()
+            .any(|kind| kind != field && kind.eq_ignore_ascii_case(&folded))
+    };
+    match fields.keys().find(alike) {
+        Some(field) => Err(format!("its field {field} is misspelt")),
+        None => Ok(()),
+    }
+}
+
 impl RawDocument {
     fn is_schema_1(&self, announced: &str) -> bool {
         let named = self.media_type.as_deref().unwrap_or_default();
         self.schema_version == Some(1)
-            || self.fs_layers.is_some()
+            || (self.fs_layers.is_some() && self.layers.is_none() && self.manifests.is_none())
             || [announced, named]
                 .iter()
                 .any(|t| *t == media::DOCKER_SCHEMA1 || *t == media::DOCKER_SCHEMA1_SIGNED)
@@ -263,6 +304,9 @@ impl RawDocument {
         let is_index = self.manifests.is_some();
         if is_index && (self.layers.is_some() || self.config.is_some()) {
             return Err("it reads both as a manifest and as an index".into());
+        }
+        if self.fs_layers.is_some() || self.history.is_some() {
+            return Err("it has fields of docker schema 1 too".into());
         }
         let mut chosen = if is_index {
             media::OCI_INDEX
@@ -285,73 +329,4 @@ impl RawDocument {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEX: &str = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d";
-
-    fn descriptor() -> String {
-        format!(r#"{{"mediaType":"t","digest":"sha256:{HEX}","size":3}}"#)
-    }
-
-    #[test]
-    fn ambiguous_bodies_are_refused() {
-        let d = descriptor();
-        let both = format!(r#"{{"schemaVersion":2,"config":{d},"layers":[],"manifests":[]}}"#);
-        let error = Document::parse(both.into_bytes(), "").expect_err("ambiguous");
-        assert!(
-            error
-                .to_string()
-                .ends_with("it reads both as a manifest and as an index"),
-            "{error}"
-        );
-        let lie = format!(r#"{{"schemaVersion":2,"config":{d},"layers":[]}}"#);
-        assert!(Document::parse(lie.clone().into_bytes(), media::OCI_INDEX).is_err());
-        assert!(matches!(
-            Document::parse(lie.into_bytes(), ""),
-            Ok(Document::Manifest(_))
-        ));
-    }
-
-    #[test]
-    fn schema_1_is_named() {
-        for body in [
-            r#"{"schemaVersion":1}"#,
-            r#"{"schemaVersion":2,"fsLayers":[]}"#,
-        ] {
-            let error = Document::parse(body.as_bytes().to_vec(), "").expect_err("schema 1");
-            assert_eq!(
-                error.to_string(),
-                "cannot use manifest of docker schema 1: not supported"
-            );
-        }
-    }
-
-    #[test]
-    fn limits_hold() {
-        let raw = vec![b' '; MANIFEST_BYTES_MAX as usize + 1];
-        assert!(matches!(
-            Document::parse(raw, ""),
-            Err(Error::TooLarge { .. })
-        ));
-        let layers = vec![descriptor(); LAYERS_MAX + 1].join(",");
-        let raw = format!(
-            r#"{{"schemaVersion":2,"config":{},"layers":[{layers}]}}"#,
-            descriptor()
-        );
-        assert!(matches!(
-            Document::parse(raw.into_bytes(), ""),
-            Err(Error::TooLarge { .. })
-        ));
-    }
-
-    #[test]
-    fn platforms_round_trip() {
-        for text in ["linux/amd64", "linux/arm/v7"] {
-            assert_eq!(text.parse::<Platform>().expect("valid").to_string(), text);
-        }
-        for text in ["linux", "linux/", "/amd64", "a/b/c/d"] {
-            assert!(text.parse::<Platform>().is_err(), "{text}");
-        }
-    }
-}
+mod tests;

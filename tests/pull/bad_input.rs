@@ -214,7 +214,11 @@ fn sources_that_make_no_sense_are_usage_errors() {
             "a registry is named without http:// or https://",
         ),
         ("docker://UPPER/case", "a repository is lower case"),
-        ("dir:/tmp", "cannot use transport dir: not supported"),
+        ("sif:/tmp/x.sif", "cannot use transport sif: not supported"),
+        (
+            "containers-storage:x",
+            "cannot use transport containers-storage: not supported",
+        ),
     ] {
         home.berth(["pull", source])
             .fails(2)
