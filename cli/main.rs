@@ -5,10 +5,12 @@
 //! anything else happens, since they must never have a second thread.
 
 mod args;
+mod auth;
 mod cmd;
 mod context;
 mod problem;
 mod progress;
+mod prompt;
 mod report;
 
 use std::process::ExitCode;

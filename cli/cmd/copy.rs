@@ -38,8 +38,8 @@ pub(crate) fn copy(args: CopyArgs, context: &Context) -> Result<ExitCode, Failur
     let progress = Progress::new(context, args.quiet);
     let options = CopyOptions {
         platform: args.flags.platform(),
-        source: args.flags.source(context),
-        destination: args.flags.source(context),
+        source: args.flags.source(context)?,
+        destination: args.flags.source(context)?,
         progress: &|event| progress.event(&event),
     };
     let copied = fetch::copy(&source, &destination, &options)?;

@@ -109,7 +109,7 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
 
 fn remote(args: &InspectArgs, context: &Context) -> Result<Found, Failure> {
     let progress = Progress::new(context, false);
-    let (platform, options) = (args.flags.platform(), args.flags.source(context));
+    let (platform, options) = (args.flags.platform(), args.flags.source(context)?);
     let result = fetch::inspect(
         &super::pull::parse(&args.image)?,
         &platform,

@@ -10,6 +10,8 @@ pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod inspect;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod ls;
 pub(crate) mod ps;
 pub(crate) mod pull;

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fetch::{
-    Credentials, LeftOut, Proxies, PullOptions, Pulled, RegistryOptions, Source, SourceOptions,
-};
+use fetch::{LeftOut, Proxies, PullOptions, Pulled, RegistryOptions, Source, SourceOptions};
 use store::LayerLimits;
 use store::oci::Platform;
 
 use crate::args::LogLevel;
+use crate::auth::AuthFlags;
 use crate::context::{Context, env};
 use crate::progress::Progress;
 use crate::report::{Failure, note, out, printable};
@@ -49,6 +48,15 @@ pub(crate) struct PullFlags {
     /// The platform to choose where there are several [default: this host's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
+    #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
+    auth: AuthFlags,
+}
+
+/// How to trust a registry.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TlsFlags {
     /// Check the registry's certificate; `false` also allows plain HTTP
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", action = clap::ArgAction::Set)]
@@ -56,17 +64,6 @@ pub(crate) struct PullFlags {
     /// Also trust the certificate authorities in this PEM file
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
-    /// Look up credentials in this file, as `docker login` writes it
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "REGISTRY_AUTH_FILE",
-        hide_env_values = true
-    )]
-    authfile: Option<PathBuf>,
-    /// Log in as this user
-    #[arg(long, value_name = "USER[:PASSWORD]")]
-    creds: Option<Credentials>,
 }
 
 /// Pulls each source and prints its name and digest.
@@ -118,7 +115,7 @@ impl PullFlags {
             platform: self.platform(),
             name,
             jobs,
-            source: self.source(context),
+            source: self.source(context)?,
             lock_timeout: Some(context.lock_timeout),
             limits: LayerLimits::default(),
             progress: &|event| progress.event(&event),
@@ -135,23 +132,30 @@ impl PullFlags {
         self.platform.clone().unwrap_or_else(host_platform)
     }
 
-    /// How to reach a source.
-    pub(crate) fn source(&self, context: &Context) -> SourceOptions {
-        SourceOptions {
-            registry: self.registry(),
+    /// How to reach a source. Asks for a password that is missing, once.
+    pub(crate) fn source(&self, context: &Context) -> Result<SourceOptions, Failure> {
+        Ok(SourceOptions {
+            registry: RegistryOptions {
+                credentials: self.auth.credentials()?,
+                auth_files: self.auth.files(),
+                ..self.tls.registry()
+            },
             scratch: context.repo.join("tmp"),
             rootfs_config: None,
             docker_socket: "/var/run/docker.sock".into(),
-        }
+        })
     }
+}
 
-    fn registry(&self) -> RegistryOptions {
+impl TlsFlags {
+    /// How to talk to a registry, as nobody.
+    pub(crate) fn registry(&self) -> RegistryOptions {
         RegistryOptions {
             tls_verify: self.tls_verify,
             ca: self.ca.clone(),
             ca_bundle: env("SSL_CERT_FILE").map(PathBuf::from),
-            credentials: self.creds.clone(),
-            auth_file: self.authfile.clone(),
+            credentials: None,
+            auth_files: Vec::new(),
             proxies: proxies(),
             user_agent: concat!("berth/", env!("CARGO_PKG_VERSION")).to_owned(),
         }

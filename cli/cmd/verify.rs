@@ -119,7 +119,7 @@ fn one(
         platform: args.flags.platform(),
         name: None,
         jobs: 1,
-        source: args.flags.source(context),
+        source: args.flags.source(context)?,
         lock_timeout: Some(context.lock_timeout),
         limits: LayerLimits::default(),
         progress: &|event| progress.event(&event),

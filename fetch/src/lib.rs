@@ -47,7 +47,12 @@ pub use event::{Event, Progress};
 pub use inspect::inspect;
 pub use names::Names;
 pub use pull::{LeftOut, PullOptions, Pulled, pull};
-pub use registry::{Credentials, Network, Proxies, RegistryOptions};
+pub use registry::{
+    AuthFile, AuthFileKind, AuthKey, Credentials, HelperFault, Network, Proxies, RegistryOptions,
+    check_login, find_credentials, login, logout, logout_all,
+};
+#[cfg(fuzzing)]
+pub use registry::{auth_file_user, challenge_parts};
 pub use repair::{Repaired, repair};
 pub use resolve::{Resolved, resolve};
 pub use source::{OstreeName, Pick, Source};

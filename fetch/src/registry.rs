@@ -1,16 +1,25 @@
 //! `docker://`: an image in a registry, over the distribution API.
 //!
-//! Only three requests are ever made: a manifest by tag or digest, a blob by digest, and a token. URLs that a manifest
+//! Only four requests are ever made: a manifest by tag or digest, a blob by digest, a token, and `/v2/` at login. URLs that a manifest
 //! lists for a layer are never followed: the registry's own blob or nothing.
 
 mod auth;
+mod auth_file;
+mod auth_file_edit;
+mod auth_key;
 mod challenge;
 mod client;
+mod credential_helper;
 mod credentials;
 mod dns;
 mod download;
+mod helper_fault;
+mod login;
 mod network;
+mod scope;
+mod secret;
 mod tls;
+mod token;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -19,8 +28,14 @@ use reqwest::header::CONTENT_TYPE;
 use store::oci::{Descriptor, MANIFEST_BYTES_MAX};
 use store::{Digest, Reference};
 
+pub use self::auth_file::{AuthFile, AuthFileKind, find_credentials};
+pub use self::auth_key::AuthKey;
 pub use self::credentials::Credentials;
+pub use self::helper_fault::HelperFault;
+pub use self::login::{check_login, login, logout, logout_all};
 pub use self::network::Network;
+#[cfg(fuzzing)]
+pub use self::{auth_file::auth_file_user, challenge::challenge_parts};
 
 use self::client::{Client, Request};
 use self::download::Download;
@@ -40,16 +55,20 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 /// What is wanted of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
+    /// Nothing but to be let in.
+    Login,
     /// To read it.
     Pull,
 }
 
 impl Access {
-    /// The actions of a token's scope.
-    fn actions(self) -> &'static str {
-        match self {
+    /// The scope of a token for it.
+    fn scope(self, repository: &str) -> Option<String> {
+        let actions = match self {
+            Self::Login => return None,
             Self::Pull => "pull",
-        }
+        };
+        Some(format!("repository:{repository}:{actions}"))
     }
 }
 
@@ -64,8 +83,8 @@ pub struct RegistryOptions {
     pub ca_bundle: Option<PathBuf>,
     /// Who we are, at any registry.
     pub credentials: Option<Credentials>,
-    /// The file that says who we are at which registry.
-    pub auth_file: Option<PathBuf>,
+    /// The files that say who we are at which registry, best first.
+    pub auth_files: Vec<AuthFile>,
     /// The proxies to go through, except to the loopback.
     pub proxies: Proxies,
     /// The `User-Agent` to send.
@@ -85,11 +104,11 @@ pub struct Proxies {
 
 impl RegistryOptions {
     fn credentials_for(&self, reference: &Reference) -> Result<Option<Credentials>> {
-        match (&self.credentials, &self.auth_file) {
-            (Some(credentials), _) => Ok(Some(credentials.clone())),
-            (None, Some(path)) => Credentials::from_file(path, reference),
-            (None, None) => Ok(None),
+        if let Some(credentials) = &self.credentials {
+            return Ok(Some(credentials.clone()));
         }
+        let found = find_credentials(&self.auth_files, &AuthKey::from(reference))?;
+        Ok(found.map(|(credentials, _)| credentials))
     }
 }
 

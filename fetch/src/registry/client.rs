@@ -16,12 +16,13 @@ use reqwest::{StatusCode, Url};
 use store::Reference;
 
 use super::auth::Authorizer;
+use super::secret::Secret;
 use super::{Access, Network, RegistryOptions, dns, tls};
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::limits::{
-    ATTEMPTS_MAX, BACKOFF, CONNECT_TIMEOUT, ERROR_BODY_BYTES_MAX, ERROR_DETAIL_CHARS_MAX,
-    READ_TIMEOUT, REDIRECTS_MAX, RETRY_AFTER_MAX,
+    ATTEMPTS_MAX, AUTHORIZATIONS_MAX, BACKOFF, CONNECT_TIMEOUT, ERROR_BODY_BYTES_MAX,
+    ERROR_DETAIL_CHARS_MAX, READ_TIMEOUT, REDIRECTS_MAX, RETRY_AFTER_MAX,
 };
 
 /// A registry, and our standing with it.
@@ -79,8 +80,9 @@ impl Client {
             host: authority(&base),
             base,
             repository: reference.repository.clone(),
-            authorizer: Authorizer::new(credentials, &reference.repository, access),
+            authorizer: Authorizer::new(credentials),
         };
+        client.authorizer.want(&reference.repository, access);
         if loopback || !options.tls_verify {
             client.fall_back(progress)?;
         }
@@ -95,6 +97,16 @@ impl Client {
     /// The host without its port.
     pub(crate) fn host_name(&self) -> Option<&str> {
         self.base.host_str()
+    }
+
+    /// Whether a URL is the registry's own.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    /// What sends requests that are not for the registry itself.
+    pub(crate) fn http(&self) -> &reqwest::blocking::Client {
+        &self.http
     }
 
     /// Whether the registry is spoken to in plain HTTP.
@@ -127,16 +139,28 @@ impl Client {
         }
     }
 
-    /// Sends one request, and once more when the registry asked for authorization and got it.
+    /// Asks whether we may talk to the registry at all.
+    pub(crate) fn ping(&self) -> Result<Response> {
+        let url = self.base.join("v2/");
+        let url = url.map_err(|_| self.protocol("its URL is malformed"))?;
+        let request = Request::get("its version", "");
+        self.success(self.authorized(&url, &request)?, request.what)
+    }
+
+    /// Sends one request, and again when the registry asked for authorization and got it.
     fn authorized(&self, url: &Url, request: &Request<'_>) -> Result<Response> {
-        let used = self.authorizer.current();
-        let answer = self.follow(url, used.as_deref(), request)?;
-        if answer.status() != StatusCode::UNAUTHORIZED
-            || !self.authorizer.renew(self, &answer, used.as_deref())?
-        {
-            return Ok(answer);
+        let mut round = 0;
+        loop {
+            let used = self.authorizer.current(self)?;
+            let answer = self.follow(url, used.as_ref().map(Secret::expose), request)?;
+            if answer.status() != StatusCode::UNAUTHORIZED
+                || round == AUTHORIZATIONS_MAX
+                || !self.authorizer.renew(self, &answer, used.as_ref(), round)?
+            {
+                return Ok(answer);
+            }
+            round += 1;
         }
-        self.follow(url, self.authorizer.current().as_deref(), request)
     }
 
     /// Sends one request and follows where it leads.
@@ -283,7 +307,7 @@ fn parse_url(host: &str, url: &str) -> Result<Url> {
 }
 
 /// The host of a URL with its port.
-fn authority(url: &Url) -> String {
+pub(crate) fn authority(url: &Url) -> String {
     format!(
         "{}:{}",
         url.host_str().unwrap_or_default(),
