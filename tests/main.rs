@@ -10,6 +10,7 @@
 mod support;
 
 mod alone;
+mod auth;
 mod basics;
 mod checkout;
 mod checkout_over;
