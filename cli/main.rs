@@ -5,6 +5,7 @@
 //! anything else happens, since they must never have a second thread.
 
 mod args;
+mod auth;
 mod cmd;
 mod context;
 mod hosts;
@@ -12,6 +13,7 @@ mod meter;
 mod platform;
 mod problem;
 mod progress;
+mod prompt;
 mod report;
 
 use std::process::ExitCode;

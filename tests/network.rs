@@ -83,7 +83,7 @@ impl Puller {
                     certificates: Default::default(),
                     registries: Default::default(),
                     credentials: None,
-                    auth_file: None,
+                    auth_files: Vec::new(),
                     proxies: Proxies::default(),
                     user_agent: "test".into(),
                     patience: self.patience.clone(),

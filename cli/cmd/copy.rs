@@ -46,8 +46,8 @@ pub(crate) fn copy(args: CopyArgs, context: &Context) -> Result<ExitCode, Failur
         platform: args.flags.platform(),
         all: args.all,
         jobs: args.jobs,
-        source: args.flags.reaching(&args.source).source(context),
-        destination: args.flags.reaching(&args.destination).registry(),
+        source: args.flags.reaching(&args.source).source(context)?,
+        destination: args.flags.reaching(&args.destination).registry()?,
         scratch: context.scratch(),
         progress: &|event| progress.event(&event),
     };

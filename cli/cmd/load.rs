@@ -65,7 +65,7 @@ pub(crate) fn load(args: LoadArgs, context: &Context) -> Result<ExitCode, Failur
                 return load_bundle(context, &mut head.chain(stdin));
             }
             context.writable_repo()?;
-            let file = spool(&mut head.chain(stdin), &args.flags.source(context).scratch)?;
+            let file = spool(&mut head.chain(stdin), &context.scratch())?;
             let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
             load_archive(&args, context, &path, "stdin")
         }
@@ -86,7 +86,7 @@ fn load_archive(
         name: None,
         jobs: JOBS,
         keep_blobs: args.keep_blobs,
-        source: args.flags.source(context),
+        source: args.flags.source(context)?,
         lock_timeout: Some(context.lock_timeout),
         limits: LayerLimits::default(),
         progress: &|event| progress.event(&event),

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fetch::{
-    Credentials, Event, LeftOut, Patience, PullOptions, Pulled, RegistryOptions, Source,
-    SourceOptions,
+    Event, LeftOut, Patience, PullOptions, Pulled, RegistryOptions, Source, SourceOptions,
 };
 use store::LayerLimits;
 use store::oci::Platform;
 
+use crate::auth::AuthFlags;
 use crate::context::{Context, env};
 use crate::hosts;
 use crate::progress::Progress;
@@ -56,6 +56,21 @@ pub(crate) struct PullFlags {
     /// The platform to choose where there are several [default: this host's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
+    #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
+    auth: AuthFlags,
+    /// Hold images to this policy [default: ~/.config/containers/policy.json, /etc/containers/policy.json, if there is one]
+    #[arg(long, value_name = "FILE")]
+    signature_policy: Option<PathBuf>,
+    /// The image config for a `rootfs-tar:`.
+    #[arg(skip)]
+    rootfs_config: Option<PathBuf>,
+}
+
+/// How to trust a registry.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TlsFlags {
     /// Check the registry's certificate; `false` also allows plain HTTP, `true` forbids it on the loopback too
     /// [default: what registries.conf says]
     #[arg(
@@ -73,23 +88,6 @@ pub(crate) struct PullFlags {
     /// registry in certs.d]
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
-    /// Look up credentials in this file, as `docker login` writes it
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "REGISTRY_AUTH_FILE",
-        hide_env_values = true
-    )]
-    authfile: Option<PathBuf>,
-    /// Hold images to this policy [default: ~/.config/containers/policy.json, /etc/containers/policy.json, if there is one]
-    #[arg(long, value_name = "FILE")]
-    signature_policy: Option<PathBuf>,
-    /// Log in as this user
-    #[arg(long, value_name = "USER[:PASSWORD]")]
-    creds: Option<Credentials>,
-    /// The image config for a `rootfs-tar:`.
-    #[arg(skip)]
-    rootfs_config: Option<PathBuf>,
 }
 
 /// How to pull what was reached.
@@ -137,13 +135,11 @@ pub(crate) fn parse(text: &str) -> Result<Source, Failure> {
 impl PullFlags {
     /// The flags for the source that `text` is: one form of it is a flag in itself.
     pub(crate) fn reaching(&self, text: &str) -> Self {
-        Self {
-            tls_verify: match Source::waives_tls(text) {
-                true => Some(false),
-                false => self.tls_verify,
-            },
-            ..self.clone()
+        let mut flags = self.clone();
+        if Source::waives_tls(text) {
+            flags.tls.tls_verify = Some(false);
         }
+        flags
     }
 
     /// Pulls one source under its own name, for commands that need an image to be there.
@@ -170,7 +166,7 @@ impl PullFlags {
             name: how.name,
             jobs: how.jobs,
             keep_blobs: how.keep_blobs,
-            source: self.source(context),
+            source: self.source(context)?,
             lock_timeout: Some(context.lock_timeout),
             limits: LayerLimits::default(),
             progress: &|event| progress.event(&event),
@@ -187,25 +183,36 @@ impl PullFlags {
         self.platform.clone().unwrap_or_else(crate::platform::host)
     }
 
-    /// How to reach a source.
-    pub(crate) fn source(&self, context: &Context) -> SourceOptions {
-        SourceOptions {
-            registry: self.registry(),
+    /// How to reach a source. Asks for a password that is missing, once.
+    pub(crate) fn source(&self, context: &Context) -> Result<SourceOptions, Failure> {
+        Ok(SourceOptions {
+            registry: self.registry()?,
             scratch: context.scratch(),
             rootfs_config: self.rootfs_config.clone(),
             platform: self.platform(),
             docker_socket: docker_socket(),
             policy: self.signature_policy.clone().or_else(hosts::policy),
-        }
+        })
     }
 
-    /// How to talk to a registry.
+    /// How to talk to a registry. Asks for a password that is missing, once.
+    pub(crate) fn registry(&self) -> Result<RegistryOptions, Failure> {
+        Ok(RegistryOptions {
+            credentials: self.auth.credentials()?,
+            auth_files: self.auth.files(),
+            ..self.tls.registry()
+        })
+    }
+}
+
+impl TlsFlags {
+    /// How to talk to a registry, as nobody.
     pub(crate) fn registry(&self) -> RegistryOptions {
         RegistryOptions {
             tls_verify: self.tls_verify,
             certificates: hosts::certificates(&self.ca, self.cert_dir.clone()),
-            credentials: self.creds.clone(),
-            auth_file: self.authfile.clone(),
+            credentials: None,
+            auth_files: Vec::new(),
             proxies: hosts::proxies(),
             registries: hosts::registries(),
             user_agent: concat!("berth/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -45,7 +45,7 @@ pub(crate) fn push(args: PushArgs, context: &Context) -> Result<ExitCode, Failur
     let progress = Progress::new(context, args.quiet);
     let options = SaveOptions {
         jobs: args.jobs,
-        registry: Some(args.flags.registry()),
+        registry: Some(args.flags.registry()?),
         scratch: context.scratch(),
         lock_timeout: Some(context.lock_timeout),
         progress: &|event| progress.event(&event),

@@ -35,7 +35,7 @@ struct Tags {
 pub(crate) fn tags(args: TagsArgs, context: &Context) -> Result<ExitCode, Failure> {
     let reference = repository(&args.repository)?;
     let progress = Progress::new(context, false);
-    let options = args.flags.source(context);
+    let options = args.flags.source(context)?;
     let tags = fetch::tags(&reference, &options, &|event| progress.event(&event))?;
     if args.json {
         let repository = format!("{}/{}", reference.host, reference.repository);

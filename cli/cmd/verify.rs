@@ -123,7 +123,7 @@ fn one(
         name: None,
         jobs: 1,
         keep_blobs: false,
-        source: flags.source(context),
+        source: flags.source(context)?,
         lock_timeout: Some(context.lock_timeout),
         limits: LayerLimits::default(),
         progress: &|event| progress.event(&event),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::AlertDescription;
 
-use crate::registry::Network;
+use crate::registry::{HelperFault, Network};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -113,6 +113,24 @@ pub enum Error {
         host: String,
         /// The repository.
         what: String,
+    },
+    /// Credentials that a registry does not accept.
+    #[error("cannot log in to {registry}: invalid user name or password")]
+    LoginRefused {
+        /// The registry, or the namespace of one.
+        registry: String,
+    },
+    /// A credential helper that did not do what it was asked.
+    #[error("cannot {verb} the credentials of {host} with {program}")]
+    Helper {
+        /// The verb.
+        verb: &'static str,
+        /// The registry.
+        host: String,
+        /// The helper.
+        program: String,
+        /// What it did instead.
+        source: HelperFault,
     },
     /// An answer that is no success.
     #[error("{host} answered {status} for {what}{}", detail.as_deref().map(|d| format!(": {d}")).unwrap_or_default())]
@@ -306,7 +324,13 @@ impl Error {
                 "it is asked too often: try again later, or log in where that allows more"
             }
             Self::Unauthorized { .. } => {
-                "check the name; a private image needs --creds USER:PASSWORD or --authfile FILE"
+                "check the name; a private image needs `berth login`, --creds USER[:PASSWORD] or --authfile FILE"
+            }
+            Self::Helper {
+                source: HelperFault::Missing,
+                ..
+            } => {
+                "install it where PATH leads, or name another auth file with --authfile, which may be empty"
             }
             Self::NoPlatform { .. } => "choose one with --platform os/arch[/variant]",
             Self::Ambiguous { .. } => "choose one by adding :NAME, or :@N for the Nth from 0",

@@ -72,9 +72,12 @@ pub use load::{Loaded, load};
 pub use names::Names;
 pub use pull::{LeftOut, PullOptions, Pulled, pull};
 pub use registry::{
-    CertificateFiles, Credentials, Network, Patience, Proxies, RegistriesConf, RegistriesFiles,
-    RegistryOptions,
+    AuthFile, AuthFileKind, AuthKey, CertificateFiles, Credentials, HelperFault, Network, Patience,
+    Proxies, RegistriesConf, RegistriesFiles, RegistryOptions, check_login, find_credentials,
+    login, logout, logout_all,
 };
+#[cfg(fuzzing)]
+pub use registry::{auth_file_user, challenge_parts};
 pub use repair::{Repaired, repair};
 pub use resolve::{Resolved, resolve};
 pub use save::{SaveOptions, push, save};

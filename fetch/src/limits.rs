@@ -9,6 +9,18 @@ pub const INDEX_DEPTH_MAX: usize = 4;
 pub const LAYER_BYTES_MAX: u64 = 64 << 30;
 /// The largest authorization token reply, in bytes.
 pub const TOKEN_BYTES_MAX: u64 = 1 << 20;
+/// How long a token is good for when its service does not say (the distribution project's default).
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
+/// The most scopes that one token is asked for.
+pub const SCOPES_MAX: usize = 64;
+/// The most challenges of one refusal that are looked at.
+pub const CHALLENGES_MAX: usize = 16;
+/// How often authorization may be asked for again for one request.
+pub const AUTHORIZATIONS_MAX: u32 = 2;
+/// The longest answer of a credential helper, in bytes.
+pub const HELPER_OUTPUT_BYTES_MAX: u64 = 64 << 10;
+/// How long a credential helper may take; it may have to ask a person.
+pub const HELPER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much of an error reply is read, in bytes.
 pub const ERROR_BODY_BYTES_MAX: u64 = 64 << 10;
 /// How much of a registry's own words is repeated in an error, in characters.

@@ -1,18 +1,24 @@
 //! `docker://`: an image in a registry, over the distribution API.
 //!
-//! Reading makes only three requests: a manifest by tag or digest, a blob by digest, and a token. URLs that a manifest
+//! Reading makes only four requests: a manifest by tag or digest, a blob by digest, a token, and `/v2/` at login. URLs that a manifest
 //! lists for a layer are never followed: the registry's own blob or nothing.
 
 mod attached;
 mod auth;
+mod auth_file;
+mod auth_file_edit;
+mod auth_key;
 mod certs;
 mod challenge;
 mod client;
+mod credential_helper;
 mod credentials;
 mod dns;
 mod download;
 mod endpoint;
 mod flow;
+mod helper_fault;
+mod login;
 mod mirror;
 mod network;
 mod no_proxy;
@@ -22,21 +28,27 @@ mod range;
 mod registries_conf;
 mod registries_files;
 mod retry;
+mod scope;
+mod secret;
 mod tags;
 mod tls;
+mod token;
 mod upload;
 
 use std::io::Read;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use reqwest::header::CONTENT_TYPE;
 use store::oci::{Descriptor, MANIFEST_BYTES_MAX};
 use store::{Digest, Reference};
 
+pub use self::auth_file::{AuthFile, AuthFileKind, find_credentials};
+pub use self::auth_key::AuthKey;
 pub use self::certs::CertificateFiles;
 pub use self::credentials::Credentials;
+pub use self::helper_fault::HelperFault;
+pub use self::login::{check_login, login, logout, logout_all};
 pub use self::network::Network;
 pub use self::proxy::Proxies;
 pub use self::registries_conf::RegistriesConf;
@@ -44,6 +56,8 @@ pub use self::registries_files::RegistriesFiles;
 pub use self::retry::Patience;
 pub(crate) use self::tags::tags;
 pub(crate) use self::upload::Upload;
+#[cfg(fuzzing)]
+pub use self::{auth_file::auth_file_user, challenge::challenge_parts};
 
 use self::client::{Client, Request};
 use self::mirror::{Blob, Mirrors};
@@ -64,6 +78,8 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 /// What is wanted of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
+    /// Nothing but to be let in.
+    Login,
     /// To read it.
     Pull,
     /// To write to it.
@@ -71,12 +87,14 @@ pub(crate) enum Access {
 }
 
 impl Access {
-    /// The actions of a token's scope.
-    fn actions(self) -> &'static str {
-        match self {
+    /// The scope of a token for it.
+    fn scope(self, repository: &str) -> Option<String> {
+        let actions = match self {
+            Self::Login => return None,
             Self::Pull => "pull",
             Self::Push => "pull,push",
-        }
+        };
+        Some(format!("repository:{repository}:{actions}"))
     }
 }
 
@@ -90,8 +108,8 @@ pub struct RegistryOptions {
     pub certificates: CertificateFiles,
     /// Who we are, at the registry that the user names.
     pub credentials: Option<Credentials>,
-    /// The file that says who we are at which registry.
-    pub auth_file: Option<PathBuf>,
+    /// The files that say who we are at which registry, best first.
+    pub auth_files: Vec<AuthFile>,
     /// The proxies to go through, except to the loopback.
     pub proxies: Proxies,
     /// Mirrors, other locations, and what is blocked.
@@ -104,11 +122,11 @@ pub struct RegistryOptions {
 
 impl RegistryOptions {
     fn credentials_for(&self, reference: &Reference) -> Result<Option<Credentials>> {
-        match (&self.credentials, &self.auth_file) {
-            (Some(credentials), _) => Ok(Some(credentials.clone())),
-            (None, Some(path)) => Credentials::from_file(path, reference),
-            (None, None) => Ok(None),
+        if let Some(credentials) = &self.credentials {
+            return Ok(Some(credentials.clone()));
         }
+        let found = find_credentials(&self.auth_files, &AuthKey::from(reference))?;
+        Ok(found.map(|(credentials, _)| credentials))
     }
 }
 

@@ -12,11 +12,13 @@ use crate::support::image::{Image, OCI_MANIFEST};
 /// What was asked.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    pub method: String,
     /// The path with its query.
     pub path: String,
     /// Header names are lower case.
     pub headers: Vec<(String, String)>,
     pub at: Instant,
+    pub body: Vec<u8>,
 }
 
 impl Asked {
@@ -318,14 +320,21 @@ fn read(connection: &mut TcpStream) -> Option<Asked> {
     }
     let text = String::from_utf8(head).ok()?;
     let mut lines = text.lines();
-    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    let mut words = lines.next()?.split(' ');
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let headers = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    Some(Asked {
+    let mut asked = Asked {
+        method,
         path,
         headers,
+        body: Vec::new(),
         at: Instant::now(),
-    })
+    };
+    let length = asked.header("content-length").map(|it| it.parse().unwrap());
+    asked.body = vec![0; length.unwrap_or(0)];
+    connection.read_exact(&mut asked.body).ok()?;
+    Some(asked)
 }

@@ -13,36 +13,46 @@ use super::images::{self, Built};
 use super::user::Folder;
 use super::{digest, read_json};
 
+/// `user` with `pass:word`, by bcrypt at its cheapest.
+const HTPASSWD: &str = "user:$2b$04$7atx927oQ.PFlUlnA/38su0CHI6Du8bc1kU3ADqfiGvydytOXgFte\n";
+
 #[derive(Debug)]
 pub struct Registry {
     process: Child,
     port: u16,
     folder: Folder,
-    tls: Tls,
+    kind: Kind,
 }
 
-/// Who has a certificate.
+/// How a registry is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tls {
-    None,
-    Server,
-    Both,
+enum Kind {
+    Plain,
+    Tls,
+    /// Who asks has a certificate too.
+    TlsBoth,
+    Private,
 }
 
 impl Registry {
     /// Speaks plain HTTP.
     pub fn start() -> Self {
-        Self::launch(Tls::None)
+        Self::launch(Kind::Plain)
     }
 
     /// Speaks HTTPS, with a certificate of an authority that nobody knows: see [`Self::ca`].
     pub fn start_tls() -> Self {
-        Self::launch(Tls::Server)
+        Self::launch(Kind::Tls)
     }
 
     /// Does that, and demands a certificate of the same authority from whoever asks: see [`Self::client`].
     pub fn start_tls_for_clients() -> Self {
-        Self::launch(Tls::Both)
+        Self::launch(Kind::TlsBoth)
+    }
+
+    /// Speaks plain HTTP with the user `user`, whose password is `pass:word`, and with nobody else.
+    pub fn start_private() -> Self {
+        Self::launch(Kind::Private)
     }
 
     /// A plain one that all tests share, with `busybox`, `redis`, `redis-zstd`, `redis-v2s2`,
@@ -75,20 +85,22 @@ impl Registry {
         })
     }
 
-    fn launch(tls: Tls) -> Self {
+    fn launch(kind: Kind) -> Self {
         let folder = Folder::new("registry");
-        if tls != Tls::None {
-            certificates(folder.path());
+        match kind {
+            Kind::Plain => {}
+            Kind::Tls | Kind::TlsBoth => certificates(folder.path()),
+            Kind::Private => fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap(),
         }
         for _ in 0..5 {
             let port = free_port();
-            let mut process = serve(folder.path(), port, tls);
+            let mut process = serve(folder.path(), port, kind);
             if ready(&mut process, port) {
                 return Self {
                     process,
                     port,
                     folder,
-                    tls,
+                    kind,
                 };
             }
             let _ = process.kill();
@@ -208,16 +220,19 @@ impl Registry {
 
     /// Runs curl against this registry; returns what it printed.
     pub fn curl(&self, path: &str, args: &[&str]) -> String {
-        let tls = self.tls != Tls::None;
+        let tls = matches!(self.kind, Kind::Tls | Kind::TlsBoth);
         let scheme = if tls { "https" } else { "http" };
         let mut command = Command::new("curl");
         command.args(["-sS", "--fail-with-body", "--noproxy", "*"]);
         if tls {
             command.arg("--cacert").arg(self.ca());
         }
-        if self.tls == Tls::Both {
+        if self.kind == Kind::TlsBoth {
             command.arg("--cert").arg(self.client("client.pem"));
             command.arg("--key").arg(self.client("pkcs8"));
+        }
+        if self.kind == Kind::Private {
+            command.args(["-u", "user:pass:word"]);
         }
         let out = command
             .args(args)
@@ -279,20 +294,22 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-fn serve(folder: &Path, port: u16, tls: Tls) -> Child {
+fn serve(folder: &Path, port: u16, kind: Kind) -> Child {
     let at = folder.display();
-    let mut certificate = String::new();
-    if tls != Tls::None {
-        certificate = format!("\n  tls:\n    certificate: {at}/cert.pem\n    key: {at}/key.pem");
-    }
-    if tls == Tls::Both {
-        certificate += &format!("\n    clientcas:\n      - {at}/ca.pem");
-    }
+    let tls = format!("\n  tls:\n    certificate: {at}/cert.pem\n    key: {at}/key.pem");
+    let more = match kind {
+        Kind::Plain => String::new(),
+        Kind::Tls => tls,
+        Kind::TlsBoth => format!("{tls}\n    clientcas:\n      - {at}/ca.pem"),
+        Kind::Private => {
+            format!("\nauth:\n  htpasswd:\n    realm: berth\n    path: {at}/htpasswd")
+        }
+    };
     let config = format!(
         "version: 0.1\n\
          log:\n  level: error\n  accesslog:\n    disabled: false\n\
          storage:\n  filesystem:\n    rootdirectory: {at}/storage\n  delete:\n    enabled: true\n\
-         http:\n  addr: 127.0.0.1:{port}{certificate}\n"
+         http:\n  addr: 127.0.0.1:{port}{more}\n"
     );
     fs::write(folder.join("config.yml"), config).unwrap();
     let log = File::create(folder.join("log")).unwrap();

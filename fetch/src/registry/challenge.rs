@@ -88,6 +88,23 @@ fn value(text: &str) -> Option<(String, &str)> {
     None
 }
 
+/// What the challenges of a header hold: realm, service and scope of each.
+#[cfg(fuzzing)]
+pub fn challenge_parts(header: &str) -> Vec<Vec<String>> {
+    let parts = parse(header).into_iter().map(|challenge| match challenge {
+        Challenge::Basic => Vec::new(),
+        Challenge::Bearer {
+            realm,
+            service,
+            scope,
+        } => [Some(realm), service, scope]
+            .into_iter()
+            .flatten()
+            .collect(),
+    });
+    parts.collect()
+}
+
 fn token(text: &str) -> Option<(&str, &str)> {
     let end = text.find([' ', '\t', ',', '=', '"']).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))

@@ -21,10 +21,13 @@ use super::endpoint::Endpoint;
 use super::flow::Flow;
 use super::proxy::ProxyRules;
 use super::retry::{self, Patience};
+use super::secret::Secret;
 use super::{Access, Network, RegistryOptions, dns, is_loopback, tls};
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
-use crate::limits::{ERROR_BODY_BYTES_MAX, ERROR_DETAIL_CHARS_MAX, REDIRECTS_MAX};
+use crate::limits::{
+    AUTHORIZATIONS_MAX, ERROR_BODY_BYTES_MAX, ERROR_DETAIL_CHARS_MAX, REDIRECTS_MAX,
+};
 
 /// A registry, and our standing with it.
 #[derive(Debug)]
@@ -93,9 +96,10 @@ impl Client {
             base,
             repository: reference.repository.clone(),
             proxies,
-            authorizer: Authorizer::new(credentials, &reference.repository, access),
+            authorizer: Authorizer::new(credentials),
             patience: options.patience.clone(),
         };
+        client.authorizer.want(&reference.repository, access);
         if insecure || (is_loopback(host) && options.tls_verify.is_none()) {
             client.fall_back(progress)?;
         }
@@ -112,9 +116,24 @@ impl Client {
         self.base.host_str()
     }
 
+    /// Whether a URL is the registry's own.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    /// What sends requests that are not for the registry itself.
+    pub(crate) fn http(&self) -> &reqwest::blocking::Client {
+        &self.http
+    }
+
     /// Whether the registry is spoken to in plain HTTP.
     pub(crate) fn is_plain(&self) -> bool {
         self.base.scheme() == "http"
+    }
+
+    /// Our standing with it.
+    pub(crate) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
     }
 
     /// How patient to be.
@@ -144,19 +163,28 @@ impl Client {
         Flow::new(answer, &self.patience)
     }
 
-    /// Sends one request, and once more when the registry asked for authorization and got it.
+    /// Asks whether we may talk to the registry at all.
+    pub(crate) fn ping(&self) -> Result<Response> {
+        let url = self.base.join("v2/");
+        let url = url.map_err(|_| self.protocol("its URL is malformed"))?;
+        let request = Request::get("its version", "");
+        self.success(self.authorized(&url, &request)?, request.what)
+    }
+
+    /// Sends one request, and again when the registry asked for authorization and got it.
     fn authorized(&self, url: &Url, request: &Request<'_>) -> Result<Response> {
-        let used = self.authorizer.current();
-        let answer = self.follow(url, used.as_deref(), request)?;
-        // whoever a redirect leads to has no say in where our credentials go
-        let is_registry = answer.url().origin() == url.origin();
-        if answer.status() != StatusCode::UNAUTHORIZED
-            || !is_registry
-            || !self.authorizer.renew(self, &answer, used.as_deref())?
-        {
-            return Ok(answer);
+        let mut round = 0;
+        loop {
+            let used = self.authorizer.current(self)?;
+            let answer = self.follow(url, used.as_ref().map(Secret::expose), request)?;
+            if answer.status() != StatusCode::UNAUTHORIZED
+                || round == AUTHORIZATIONS_MAX
+                || !self.authorizer.renew(self, &answer, used.as_ref(), round)?
+            {
+                return Ok(answer);
+            }
+            round += 1;
         }
-        self.follow(url, self.authorizer.current().as_deref(), request)
     }
 
     /// Sends one request and follows where it leads.
@@ -308,7 +336,7 @@ fn parse_url(host: &str, url: &str) -> Result<Url> {
 }
 
 /// The host of a URL with its port.
-fn authority(url: &Url) -> String {
+pub(crate) fn authority(url: &Url) -> String {
     format!(
         "{}:{}",
         url.host_str().unwrap_or_default(),

@@ -1,28 +1,22 @@
-//! Who we are at a registry: given outright, or looked up in an auth file as docker and podman write it.
+//! Who we are at a registry, in any of the ways that registries know.
 //!
-//! A file's keys are hosts or longer prefixes of a repository; the longest that fits wins. Nothing here prints a
-//! password: `Debug` hides it.
+//! Nothing here prints a secret: `Debug` hides it, and errors name files and hosts only.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::path::Path;
-use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use store::Reference;
 
-use crate::error::{Error, Result};
-use crate::limits::AUTH_FILE_BYTES_MAX;
-use crate::transport::read_limited;
+use super::secret::Secret;
+use crate::error::Result;
 
-/// A user and a password.
+/// A user with a password, or with a token that stands for one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: String,
-    password: String,
+    password: Option<Secret>,
+    identity_token: Option<Secret>,
+    registry_token: Option<Secret>,
 }
 
 impl fmt::Debug for Credentials {
@@ -33,104 +27,77 @@ impl fmt::Debug for Credentials {
     }
 }
 
-impl FromStr for Credentials {
-    type Err = Error;
-
-    /// Parses `USER[:PASSWORD]`.
-    fn from_str(text: &str) -> Result<Self> {
-        let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        if user.is_empty() || text.chars().any(char::is_control) {
-            return Err(store::Error::malformed("credentials", "expected USER[:PASSWORD]").into());
+impl Credentials {
+    /// A user and a password; a user's name is not empty and holds neither a colon nor control characters.
+    pub fn new(user: &str, password: &str) -> Result<Self> {
+        if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
+            let why = "a user's name is not empty and holds no colon";
+            return Err(store::Error::malformed("credentials", why).into());
         }
         Ok(Self {
             user: user.to_owned(),
-            password: password.to_owned(),
+            password: Some(Secret::new(password)),
+            identity_token: None,
+            registry_token: None,
         })
     }
-}
 
-impl Credentials {
-    /// Looks `reference` up in an auth file; `None` when the file has nothing for it.
-    pub fn from_file(path: &Path, reference: &Reference) -> Result<Option<Self>> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let what = || format!("auth file {}", path.display());
-        let bytes = read_limited(file, AUTH_FILE_BYTES_MAX, what)
-            .map_err(|e| e.or(Error::io("read", path)))?;
-        // serde's own words may quote the file, and the file holds passwords
-        let file: AuthFile = serde_json::from_slice(&bytes)
-            .map_err(|_| store::Error::malformed(what(), "expected JSON with auths"))?;
-        let Some(entry) = keys(reference).find_map(|key| file.auths.get(&key)) else {
-            return Ok(None);
+    /// What an auth file has: empty parts count as missing ones. `None` when nothing is left.
+    pub(crate) fn from_parts(
+        user: &str,
+        password: &str,
+        identity_token: &str,
+        registry_token: &str,
+    ) -> Option<Self> {
+        let secret = |text: &str| (!text.is_empty()).then(|| Secret::new(text));
+        let (identity_token, registry_token) = (secret(identity_token), secret(registry_token));
+        let has_token = identity_token.is_some() || registry_token.is_some();
+        // beside a token, the password is only there if it says something
+        let password = match secret(password) {
+            None if !has_token && !user.is_empty() => Some(Secret::new("")),
+            other => other,
         };
-        entry
-            .credentials()
-            .map_err(|why| store::Error::malformed(what(), why).into())
+        (has_token || password.is_some()).then(|| Self {
+            user: user.to_owned(),
+            password,
+            identity_token,
+            registry_token,
+        })
     }
 
-    /// The user.
-    pub(crate) fn user(&self) -> &str {
+    /// The user; empty where a token is all there is.
+    pub fn user(&self) -> &str {
         &self.user
     }
 
+    /// The password, for a credential helper to keep.
+    pub(crate) fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
+
+    /// The refresh token that a token service gives tokens for.
+    pub(crate) fn identity_token(&self) -> Option<&Secret> {
+        self.identity_token.as_ref()
+    }
+
+    /// The token that is sent as it is.
+    pub(crate) fn registry_token(&self) -> Option<&Secret> {
+        self.registry_token.as_ref()
+    }
+
+    /// `USER:PASSWORD` in base64, as auth files and headers have it.
+    pub(crate) fn encoded(&self) -> Option<Secret> {
+        let password = self.password.as_ref()?.expose();
+        Some(Secret::new(
+            STANDARD.encode(format!("{}:{password}", self.user)),
+        ))
+    }
+
     /// The value of a Basic `Authorization` header.
-    pub(crate) fn basic(&self) -> String {
-        format!(
-            "Basic {}",
-            STANDARD.encode(format!("{}:{}", self.user, self.password))
-        )
+    pub(crate) fn basic(&self) -> Option<Secret> {
+        let encoded = self.encoded()?;
+        Some(Secret::new(format!("Basic {}", encoded.expose())))
     }
-}
-
-#[derive(Deserialize)]
-struct AuthFile {
-    #[serde(default)]
-    auths: BTreeMap<String, Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    auth: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-}
-
-impl Entry {
-    fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
-        if let Some(auth) = self.auth.as_deref().filter(|auth| !auth.is_empty()) {
-            let text = STANDARD
-                .decode(auth)
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok());
-            let text = text.ok_or("an auth is not base64 of USER:PASSWORD")?;
-            let (user, password) = text
-                .split_once(':')
-                .ok_or("an auth is not base64 of USER:PASSWORD")?;
-            let password = password.trim_end_matches('\0');
-            return Ok(Some(Credentials {
-                user: user.to_owned(),
-                password: password.to_owned(),
-            }));
-        }
-        Ok(match (&self.username, &self.password) {
-            (Some(user), Some(password)) => Some(Credentials {
-                user: user.clone(),
-                password: password.clone(),
-            }),
-            _ => None,
-        })
-    }
-}
-
-/// The keys under which a file may keep the credentials of `reference`, best first.
-fn keys(reference: &Reference) -> impl Iterator<Item = String> {
-    let full = format!("{}/{}", reference.host, reference.repository);
-    let cuts: Vec<usize> = full.match_indices('/').map(|(at, _)| at).rev().collect();
-    let shorter: Vec<String> = cuts.into_iter().map(|at| full[..at].to_owned()).collect();
-    let legacy = match reference.host.as_str() {
-        "docker.io" => "https://index.docker.io/v1/".to_owned(),
-        host => format!("https://{host}"),
-    };
-    std::iter::once(full).chain(shorter).chain([legacy])
 }
 
 #[cfg(test)]
@@ -138,42 +105,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_key_wins() {
-        let directory = tempfile::tempdir().expect("tempdir");
-        let path = directory.path().join("auth.json");
-        let auth = |text: &str| STANDARD.encode(text);
-        let file = format!(
-            r#"{{"auths":{{"h.x":{{"auth":"{}"}},"h.x/a":{{"auth":"{}"}},"https://index.docker.io/v1/":{{"username":"d","password":"p"}}}}}}"#,
-            auth("host:1"),
-            auth("ns:2:3")
-        );
-        std::fs::write(&path, file).expect("write");
-        let find = |name: &str| {
-            Credentials::from_file(&path, &name.parse().expect("reference")).expect("readable")
-        };
-        assert_eq!(
-            find("h.x/a/b"),
-            Some("ns:2:3".parse().expect("credentials"))
-        );
-        assert_eq!(find("h.x/b"), Some("host:1".parse().expect("credentials")));
-        assert_eq!(find("redis"), Some("d:p".parse().expect("credentials")));
-        assert_eq!(find("other.x/b"), None);
+    fn parts_make_credentials() {
+        let parts = Credentials::from_parts;
+        assert_eq!(parts("", "", "", ""), None);
+        assert_eq!(parts("u", "p", "", ""), Credentials::new("u", "p").ok());
+        assert_eq!(parts("u", "", "", ""), Credentials::new("u", "").ok());
+        let token = parts("u", "", "identity", "").expect("a token");
+        assert_eq!(token.basic(), None, "no password, so nothing for Basic");
+        assert_eq!(token.identity_token(), Some(&Secret::new("identity")));
+        let both = parts("u", "p", "identity", "").expect("both");
+        assert_eq!(both.basic(), Some(Secret::new("Basic dTpw")));
+        let registry = parts("", "", "", "r").expect("a token");
+        assert_eq!(registry.registry_token(), Some(&Secret::new("r")));
     }
 
     #[test]
-    fn errors_and_debug_hide_secrets() {
-        let directory = tempfile::tempdir().expect("tempdir");
-        let path = directory.path().join("auth.json");
-        std::fs::write(&path, r#"{"auths":{"h.x":{"auth":"secret!"}}}"#).expect("write");
-        let error = Credentials::from_file(&path, &"h.x/a".parse().expect("reference"))
-            .expect_err("not base64");
-        assert!(!error.to_string().contains("secret"), "{error}");
-        assert!(
-            !format!(
-                "{:?}",
-                "u:secret".parse::<Credentials>().expect("credentials")
-            )
-            .contains("secret")
-        );
+    fn users_are_checked() {
+        for user in ["", "a:b", "a\nb"] {
+            assert!(Credentials::new(user, "p").is_err(), "{user:?}");
+        }
+    }
+
+    #[test]
+    fn debug_hides_every_secret() {
+        let all = Credentials::from_parts("me", "secret1", "secret2", "secret3");
+        assert_eq!(format!("{all:?}"), "Some(Credentials { user: \"me\", .. })");
     }
 }

@@ -330,6 +330,8 @@ impl Sink for Upload<'_> {
         let Some(origin) = known.filter(|origin| **origin != self.reference.repository) else {
             return Ok(false);
         };
+        // the registry wants to know that we may read it there
+        self.client.authorizer().want(origin, Access::Pull);
         let session = self.begin(blob, &format!("blob {}", blob.digest), Some(origin))?;
         let taken_over = session.is_none();
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::{Client, authority};
 use crate::error::{Error, Result};
-use crate::limits::REDIRECTS_MAX;
+use crate::limits::{AUTHORIZATIONS_MAX, REDIRECTS_MAX};
 use crate::registry::Network;
 
 /// A request that is no `GET`.
@@ -38,23 +38,29 @@ impl Client {
     pub(crate) fn call(&self, call: &Call, body: &[u8]) -> Result<Response> {
         let mut call = call.clone();
         for _ in 0..=REDIRECTS_MAX {
-            let once = || self.call_once(&call, body.to_vec().into(), self.patience.silence);
-            let used = self.authorizer.current();
-            let mut answer = once()?;
-            // what another host asks for is not ours to give
-            let is_own = call.url.origin() == self.base.origin();
-            if answer.status() == StatusCode::UNAUTHORIZED
-                && is_own
-                && self.authorizer.renew(self, &answer, used.as_deref())?
-            {
-                answer = once()?;
-            }
+            let answer = self.call_authorized(&call, body)?;
             if !answer.status().is_redirection() {
                 return Ok(answer);
             }
             call.url = self.led_to(&answer)?;
         }
         Err(self.protocol(&format!("it redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    /// Makes a call, and again when the registry asked for authorization and got it.
+    fn call_authorized(&self, call: &Call, body: &[u8]) -> Result<Response> {
+        let mut round = 0;
+        loop {
+            let used = self.authorizer.current(self)?;
+            let answer = self.call_once(call, body.to_vec().into(), self.patience.silence)?;
+            if answer.status() != StatusCode::UNAUTHORIZED
+                || round == AUTHORIZATIONS_MAX
+                || !self.authorizer.renew(self, &answer, used.as_ref(), round)?
+            {
+                return Ok(answer);
+            }
+            round += 1;
+        }
     }
 
     /// Makes a call once, with the authorization that worked last if it goes to the registry itself. `timeout` is for
@@ -66,9 +72,10 @@ impl Client {
             .headers(call.headers.clone())
             .timeout(timeout)
             .body(body);
-        let current = self.authorizer.current();
-        if let Some(value) = current.filter(|_| call.url.origin() == self.base.origin()) {
-            builder = builder.header(AUTHORIZATION, value);
+        if self.is_own(&call.url)
+            && let Some(value) = self.authorizer.current(self)?
+        {
+            builder = builder.header(AUTHORIZATION, value.expose());
         }
         builder.send().map_err(|error| Error::Unreachable {
             host: authority(&call.url),
