@@ -24,6 +24,7 @@ mod modes;
 mod ostree_compat;
 mod plumbing;
 mod pull;
+mod recipe;
 mod reflink;
 mod refs;
 mod repo;

@@ -8,6 +8,7 @@ use store::oci::Platform;
 use crate::destination::Destination;
 use crate::error::{Error, Result};
 use crate::event::Progress;
+use crate::ostree_write;
 use crate::source::Source;
 use crate::transport::{SourceOptions, Transport, open};
 
@@ -54,16 +55,18 @@ pub fn copy(
 }
 
 fn to(
-    _transport: &dyn Transport,
+    transport: &dyn Transport,
     destination: &Destination,
-    _options: &CopyOptions<'_>,
+    options: &CopyOptions<'_>,
 ) -> Result<Copied> {
     match destination {
+        Destination::Ostree(name) => ostree_write::write(transport, name, options),
         Destination::Registry(_)
         | Destination::OciLayout { .. }
         | Destination::OciArchive { .. }
         | Destination::DockerArchive { .. }
-        | Destination::Directory(_)
-        | Destination::Ostree(_) => Err(Error::unsupported("destination", destination.to_string())),
+        | Destination::Directory(_) => {
+            Err(Error::unsupported("destination", destination.to_string()))
+        }
     }
 }

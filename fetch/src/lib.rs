@@ -31,12 +31,15 @@ mod layer;
 mod layout;
 pub mod limits;
 mod names;
+mod ostree_source;
+mod ostree_write;
 mod partial;
 mod platform;
 mod pull;
 mod registry;
 mod repair;
 mod resolve;
+mod schema2;
 mod source;
 mod transport;
 

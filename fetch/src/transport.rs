@@ -14,6 +14,7 @@ use crate::docker_archive::DockerArchive;
 use crate::error::{Error, Result};
 use crate::event::Progress;
 use crate::layout::{Files, Layout};
+use crate::ostree_source::OstreeSource;
 use crate::registry::{Registry, RegistryOptions};
 use crate::source::Source;
 
@@ -35,6 +36,12 @@ pub trait Transport: Sync {
         offset: u64,
         progress: Progress<'a>,
     ) -> Result<Box<dyn Read + Send + 'a>>;
+
+    /// Opens the tar of a layer, where the source keeps layers unpacked and has no such blob: it is proved by its diff id
+    /// alone.
+    fn tar<'a>(&'a self, _layer: &Descriptor) -> Result<Option<Box<dyn Read + Send + 'a>>> {
+        Ok(None)
+    }
 
     /// Whether blobs come from afar, so that what has come is worth keeping.
     fn is_remote(&self) -> bool;
@@ -75,10 +82,10 @@ pub fn open(
         Source::Registry(reference) => {
             Box::new(Registry::open(reference, &options.registry, progress)?)
         }
-        Source::DockerDaemon(_)
-        | Source::Directory(_)
-        | Source::RootfsTar(_)
-        | Source::Ostree(_) => return Err(Error::unsupported("source", source.to_string())),
+        Source::Ostree(image) => Box::new(OstreeSource::open(image, progress)?),
+        Source::DockerDaemon(_) | Source::Directory(_) | Source::RootfsTar(_) => {
+            return Err(Error::unsupported("source", source.to_string()));
+        }
         Source::OciLayout { path, pick } => {
             Box::new(Layout::new(Files::directory(path)?, pick.clone()))
         }
