@@ -11,7 +11,7 @@ use crate::args::{Global, LogLevel, ProgressKind};
 use crate::report::{Failure, cause, note};
 
 /// What a command needs to know of its surroundings.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// Repository, checkouts, containers.
     pub(crate) root: PathBuf,
@@ -114,8 +114,24 @@ impl Context {
         )?)
     }
 
-    /// Locks the repository so that objects stay; a repository that we may not lock is read without.
+    /// Opens ROOT's repository for writing, whichever is read; makes it when it is missing.
+    pub(crate) fn own_repo(&self) -> Result<Repo, Failure> {
+        Self {
+            repo: self.root.join("repo"),
+            ..self.clone()
+        }
+        .writable_repo()
+    }
+
+    /// Locks the repository so that objects stay; a repository that we may not lock is read without. Nothing is added to
+    /// one that is not ROOT's.
     pub(crate) fn lock_for_reading(&self, repo: &Repo) -> Result<Option<Lock>, Failure> {
+        if self.repo != self.root.join("repo") {
+            return Ok(repo.lock_in_place(&LockWait {
+                timeout: Some(self.lock_timeout),
+                waiting: &say_waiting,
+            })?);
+        }
         match repo.lock(
             LockKind::Shared,
             &LockWait {

@@ -31,6 +31,7 @@ mod ostree_compat;
 mod out;
 mod plumbing;
 mod pull;
+mod recipe;
 mod reflink;
 mod refs;
 mod repo;

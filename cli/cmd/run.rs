@@ -153,7 +153,8 @@ fn prepare(
 ) -> Result<(runtime::Container, StartOptions), Failure> {
     let run_dir = context.run_dir()?;
     let helpers = IdHelpers::find(&env("PATH").unwrap_or_default());
-    let (repo, image, lock) = find_image(&args, context)?;
+    let (found, image, lock) = find_image(&args, context)?;
+    let (repo, image, lock) = own(found, image, lock, context)?;
     let options = CreateOptions {
         name: args.name,
         created: context.now(),
@@ -175,14 +176,17 @@ fn prepare(
     Ok((
         container,
         StartOptions {
-            repo: context.repo.clone(),
+            repo: repo.path().to_owned(),
             helpers,
         },
     ))
 }
 
 /// The image, pulled where that is wanted, and the lock that keeps it until the container does.
-fn find_image(args: &RunArgs, context: &Context) -> Result<(Repo, Image, store::Lock), Failure> {
+fn find_image(
+    args: &RunArgs,
+    context: &Context,
+) -> Result<(Repo, Image, Option<store::Lock>), Failure> {
     let pull = |source: &Source| {
         args.flags
             .reaching(&args.image)
@@ -194,9 +198,9 @@ fn find_image(args: &RunArgs, context: &Context) -> Result<(Repo, Image, store::
     if args.pull == PullWhen::Always || (explicit && args.pull != PullWhen::Never) {
         name = pull(&super::pull::parse(&args.image)?)?;
     }
-    let find = |name: &str| -> Result<(Repo, Image, store::Lock), Failure> {
+    let find = |name: &str| -> Result<(Repo, Image, Option<store::Lock>), Failure> {
         let repo = context.open_repo_of(name)?;
-        let lock = context.lock(&repo, LockKind::Shared)?;
+        let lock = context.lock_for_reading(&repo)?;
         let image = store::find_image(&repo, name)?;
         Ok((repo, image, lock))
     };
@@ -207,6 +211,23 @@ fn find_image(args: &RunArgs, context: &Context) -> Result<(Repo, Image, store::
         }
         _ => find(&name),
     }
+}
+
+/// An image that is only read where it is, as skopeo's transport stored it, is taken into our own repository: a container
+/// leaves nothing in somebody else's.
+fn own(
+    found: Repo,
+    image: Image,
+    lock: Option<store::Lock>,
+    context: &Context,
+) -> Result<(Repo, Image, Option<store::Lock>), Failure> {
+    if store::holds_flat(&found, &image)? {
+        return Ok((found, image, lock));
+    }
+    let repo = context.own_repo()?;
+    let own_lock = context.lock(&repo, LockKind::Shared)?;
+    let image = store::adopt(&repo, &found, &image)?;
+    Ok((repo, image, Some(own_lock)))
 }
 
 fn settings(args: &RunArgs) -> Result<Settings, Failure> {

@@ -10,6 +10,8 @@ use store::oci::{Document, Index, Manifest, Platform};
 use crate::destination::Destination;
 use crate::error::{Error, Result};
 use crate::event::Progress;
+use crate::ostree_write;
+use crate::policy;
 use crate::registry::RegistryOptions;
 use crate::resolve::{Chosen, choose};
 use crate::send::{Sending, Sent, send_image, send_index};
@@ -74,19 +76,20 @@ fn to(
     options: &CopyOptions<'_>,
 ) -> Result<Copied> {
     match destination {
-        Destination::Ostree(_) => Err(Error::unsupported("destination", destination.to_string())),
+        Destination::Ostree(name) => ostree_write::write(transport, source, name, options),
         Destination::Registry(_)
         | Destination::OciLayout { .. }
         | Destination::OciArchive { .. }
         | Destination::DockerArchive { .. }
         | Destination::Directory(_) => {
             let what = What::of(transport, options)?;
+            policy::hold(&options.source, source, transport, &what.digests())?;
             let into = SinkOptions {
                 registry: Some(options.destination.clone()),
                 origins: what.origins(transport, source, destination)?,
             };
             let sink = open_sink(destination, &into, options.progress)?;
-            let sent = what.send(transport, sink.as_ref(), options)?;
+            let sent = what.send(transport, source, sink.as_ref(), options)?;
             sink.finish()?;
             Ok(Copied {
                 digest: sent.digest,
@@ -116,9 +119,17 @@ impl What {
         choose(transport, &options.platform).map(Self::Image)
     }
 
+    fn digests(&self) -> Vec<Digest> {
+        match self {
+            Self::Image(chosen) => chosen.digests(),
+            Self::Index(index) => vec![Digest::of(&index.raw)],
+        }
+    }
+
     fn send(
         self,
         transport: &dyn Transport,
+        source: &Source,
         sink: &dyn Sink,
         options: &CopyOptions<'_>,
     ) -> Result<Sent> {
@@ -129,9 +140,11 @@ impl What {
             scratch: &options.scratch,
             progress: options.progress,
         };
+        // layers that have to be compressed anew are known by the config
+        let is_unpacked = matches!(source, Source::Ostree(_));
         match (self, sink.form()) {
             (Self::Index(index), _) => send_index(&sending, &index, 0, None),
-            (Self::Image(chosen), Form::Tars) => {
+            (Self::Image(chosen), form) if form == Form::Tars || is_unpacked => {
                 let image = chosen.resolve(transport, &options.platform, None, options.progress)?;
                 send_image(&sending, &image.manifest, Some(&image.config), true, None)
             }

@@ -99,8 +99,13 @@ impl Fetch<'_> {
 
     /// When what an earlier pull left of a layer turns out to be wrong, it is fetched once more from its beginning.
     fn fetch(&self, blob: &Descriptor, diff_id: DiffId) -> Result<ImportedLayer> {
+        if let Some((mut tar, _)) = self.transport.tar(blob, &diff_id)? {
+            self.started(blob, 0);
+            return self.store(blob, diff_id, &mut tar, None);
+        }
         let partial = self.partial(blob)?;
-        if partial.as_ref().is_none_or(|partial| partial.size() == 0)
+        if !self.keep_blobs
+            && partial.as_ref().is_none_or(|partial| partial.size() == 0)
             && let Some(imported) = self.in_parts(blob, diff_id)?
         {
             partial.map_or(Ok(()), Partial::remove)?;
@@ -154,13 +159,25 @@ impl Fetch<'_> {
         bytes: impl Read + Send,
     ) -> Result<ImportedLayer> {
         let mut tar = LayerReader::new(bytes, blob, self.progress, self.stop)?;
+        let proved = Some((blob.digest, blob.size));
+        self.store(blob, diff_id, &mut tar, proved)
+    }
+
+    /// Stores a layer from its tar; `proved` is the blob that it comes from, if its reader checks that.
+    fn store(
+        &self,
+        blob: &Descriptor,
+        diff_id: DiffId,
+        tar: &mut dyn Read,
+        proved: Option<(Digest, u64)>,
+    ) -> Result<ImportedLayer> {
         let origin = LayerOrigin {
             diff_id: Some(diff_id),
-            blob: Some((blob.digest, blob.size)),
+            blob: proved,
         };
         let imported = match self.mend {
-            Some(broken) => store::mend_layer(self.repo, &mut tar, &origin, self.limits, broken),
-            None => store::import_layer(self.repo, &mut tar, &origin, self.limits),
+            Some(broken) => store::mend_layer(self.repo, tar, &origin, self.limits, broken),
+            None => store::import_layer(self.repo, tar, &origin, self.limits),
         };
         let imported = imported.map_err(Error::unwrapped)?;
         self.done(blob, &imported);

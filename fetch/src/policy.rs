@@ -23,11 +23,11 @@ use self::sigstore::SigstoreSigned;
 use crate::error::{Error, Result};
 use crate::limits::POLICY_BYTES_MAX;
 use crate::source::Source;
-use crate::transport::{Transport, read_limited};
+use crate::transport::{SourceOptions, Transport, read_limited};
 
 /// The requirements of each scope.
 #[derive(Debug)]
-pub(crate) struct Policy {
+struct Policy {
     path: PathBuf,
     file: PolicyFile,
 }
@@ -53,7 +53,7 @@ struct Requirement {
 
 impl Policy {
     /// Reads a policy.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    fn read(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         let what = || format!("policy {}", path.display());
         let bytes = read_limited(file, POLICY_BYTES_MAX, what)
@@ -64,14 +64,7 @@ impl Policy {
         })
     }
 
-    /// Refuses an image that must not come here. `digests` are those of its manifest and of what its name led to: a
-    /// signature of either will do, since the one names the other by its digest.
-    pub(crate) fn check(
-        &self,
-        source: &Source,
-        transport: &dyn Transport,
-        digests: &[Digest],
-    ) -> Result<()> {
+    fn check(&self, source: &Source, transport: &dyn Transport, digests: &[Digest]) -> Result<()> {
         let refused = |why: String| Error::Policy {
             path: self.path.clone(),
             why,
@@ -108,6 +101,20 @@ impl Policy {
             names.into_iter().find_map(|name| scopes.get(name))
         });
         found.unwrap_or(&self.file.default)
+    }
+}
+
+/// Refuses an image that the policy of `options` does not let come here, if there is one. `digests` are those of its
+/// manifest and of what its name led to: a signature of either will do, since the one names the other by its digest.
+pub(crate) fn hold(
+    options: &SourceOptions,
+    source: &Source,
+    transport: &dyn Transport,
+    digests: &[Digest],
+) -> Result<()> {
+    match &options.policy {
+        Some(path) => Policy::read(path)?.check(source, transport, digests),
+        None => Ok(()),
     }
 }
 

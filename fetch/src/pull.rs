@@ -23,7 +23,7 @@ use crate::keep::has_blob;
 use crate::layer::{Fetch, Fetched};
 use crate::limits::JOBS_MAX;
 use crate::names::Names;
-use crate::policy::Policy;
+use crate::policy;
 use crate::resolve::{Resolved, choose};
 use crate::source::Source;
 use crate::transport::{SourceOptions, Transport, open};
@@ -122,9 +122,12 @@ fn pull_inner(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result
     )?;
     let transport = open(source, &options.source, progress)?;
     let chosen = choose(transport.as_ref(), &options.platform)?;
-    if let Some(policy) = &options.source.policy {
-        Policy::read(policy)?.check(source, transport.as_ref(), &chosen.digests())?;
-    }
+    policy::hold(
+        &options.source,
+        source,
+        transport.as_ref(),
+        &chosen.digests(),
+    )?;
     // Of several pulls of one image one works; the others then find all of it.
     let image = chosen.manifest.digest();
     let what = format!("image {image}");

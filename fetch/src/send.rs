@@ -319,7 +319,7 @@ impl Sending<'_> {
 
     /// Compresses a layer anew.
     fn remade(&self, diff_id: &DiffId, blob: &Descriptor) -> Result<Remade> {
-        let Some((mut tar, size)) = self.transport.tar(diff_id)? else {
+        let Some((mut tar, size)) = self.transport.tar(blob, diff_id)? else {
             return Err(Error::NotFound {
                 what: format!("layer {}", blob.digest),
                 place: self.transport.place(),
@@ -336,11 +336,11 @@ impl Sending<'_> {
             size: 0,
             ..bare()
         };
-        if let Some((_, size)) = self.transport.tar(diff_id)? {
+        if let Some((_, size)) = self.transport.tar(blob, diff_id)? {
             plain.size = size;
             if !self.sink.has_blob(&plain)? {
                 self.put(&plain, &|_| {
-                    let found = self.transport.tar(diff_id)?;
+                    let found = self.transport.tar(blob, diff_id)?;
                     let (tar, _) = found.ok_or_else(|| Error::NotFound {
                         what: format!("layer {diff_id}"),
                         place: self.transport.place(),

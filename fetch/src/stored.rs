@@ -91,7 +91,7 @@ impl Transport for Stored<'_> {
             || store::is_blob_kept(self.repo, &blob.digest)?)
     }
 
-    fn tar(&self, diff_id: &DiffId) -> Result<Option<SizedTar<'_>>> {
+    fn tar<'a>(&'a self, _: &Descriptor, diff_id: &DiffId) -> Result<Option<SizedTar<'a>>> {
         let (tar, size) = store::open_tar(self.repo, diff_id)?;
         Ok(Some((Box::new(tar), size)))
     }

@@ -18,6 +18,7 @@ use crate::docker_daemon;
 use crate::error::{Error, Result};
 use crate::event::Progress;
 use crate::layout::{Files, Layout};
+use crate::ostree_source::OstreeSource;
 use crate::registry::{Registry, RegistryOptions};
 use crate::rootfs_tar::RootfsTar;
 use crate::source::Source;
@@ -52,14 +53,14 @@ pub trait Transport: Sync {
         Ok(None)
     }
 
-    /// Whether it can give that blob of an image; a store has what layers hold, and not always the blob they came in.
+    /// Whether it can give that blob of an image; what keeps layers unpacked has not always the blob they came in.
     fn has_blob(&self, _blob: &Descriptor) -> Result<bool> {
         Ok(true)
     }
 
-    /// Opens the tar of a layer and says its size, where that is not the same as unpacking the blob. Whoever reads it
-    /// checks the diff id.
-    fn tar(&self, _diff_id: &DiffId) -> Result<Option<SizedTar<'_>>> {
+    /// Opens the tar of a layer and says its size, where the source keeps layers unpacked. Whoever reads it checks the
+    /// diff id, which alone proves it.
+    fn tar<'a>(&'a self, _layer: &Descriptor, _diff_id: &DiffId) -> Result<Option<SizedTar<'a>>> {
         Ok(None)
     }
 
@@ -123,7 +124,7 @@ pub fn open<'a>(
         Source::Registry(reference) => {
             Box::new(Registry::open(reference, &options.registry, progress)?)
         }
-        Source::Ostree(_) => return Err(Error::unsupported("source", source.to_string())),
+        Source::Ostree(image) => Box::new(OstreeSource::open(image, progress)?),
         Source::DockerDaemon(name) => Box::new(docker_daemon::open(name, options)?),
         Source::Directory(path) => Box::new(Directory::open(path)?),
         Source::RootfsTar(path) => Box::new(RootfsTar::open(path, options)?),

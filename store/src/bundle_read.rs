@@ -22,9 +22,10 @@ use crate::content::ContentKind;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::image::{Image, commit_image};
-use crate::import::{LayerLimits, Record, TarTree, import_tar};
+use crate::import::{Keep, LayerLimits, Record, TarTree, import_tar};
 use crate::layer::{Layer, commit_layer, known_layer};
 use crate::layer_parse::SMALL_FILE_BYTES_MAX;
+use crate::owners::Owners;
 use crate::recipe::Recipe;
 use crate::recording::{commit_recipe, document_meta};
 use crate::replay::{Payloads, Replay};
@@ -275,12 +276,16 @@ fn store_layer(
     let table = recipe.files().to_vec();
     let mut tar = Replay::of(txn.repo(), recipe, Payloads::Read, Some(staged))?;
     let what = format!("layer {diff_id}");
+    let keep = Keep {
+        record: Record::Nothing,
+        owners: Owners::True,
+    };
     let TarTree {
         mut facts,
         ids,
         in_tree,
         ..
-    } = import_tar(txn, &mut tar, &what, Some(diff_id), limits, Record::Nothing)?;
+    } = import_tar(txn, &mut tar, &what, Some(diff_id), limits, keep)?;
     let made: HashSet<ObjectId> = ids.into_iter().flatten().collect();
     if let Some(strange) = table.iter().find(|id| !made.contains(*id)) {
         return Err(malformed(format!(

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use crate::commit_tree::{CommitOptions, CommitReport, commit_tree};
 use crate::error::Result;
-use crate::import::{LayerLimits, Record, import_tar};
+use crate::import::{Keep, LayerLimits, Record, import_tar};
+use crate::owners::Owners;
 use crate::repo::Repo;
 
 /// What a tar was committed as.
@@ -27,7 +28,11 @@ pub fn commit_tar(
     options: &CommitOptions,
 ) -> Result<TarCommit> {
     let txn = repo.txn()?;
-    let tree = import_tar(&txn, tar, what, None, limits, Record::Nothing)?;
+    let keep = Keep {
+        record: Record::Nothing,
+        owners: Owners::True,
+    };
+    let tree = import_tar(&txn, tar, what, None, limits, keep)?;
     let report = commit_tree(txn, tree.facts.root, options)?;
     Ok(TarCommit {
         report,

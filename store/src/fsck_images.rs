@@ -48,6 +48,10 @@ pub(crate) fn check_images(repo: &Repo, problems: &mut Vec<Problem>) -> Result<(
                 },
             );
         }
+        // Layers of skopeo's transport have no other names than those that the manifest has for them.
+        if repo.resolve(&RefName::flat(&name))?.is_none() {
+            continue;
+        }
         for diff_id in &image.config.diff_ids {
             if repo.resolve(&RefName::layer(diff_id))?.is_none() {
                 let (what, name) = ("ref", RefName::layer(diff_id).to_string());

@@ -3,6 +3,7 @@
 //! `ostree log` of the last one tells how the image was built, and `ostree diff` of any two what a step changed.
 
 use crate::commit::{Commit, Value};
+use crate::derived::Sink;
 use crate::error::Result;
 use crate::id::{DiffId, ObjectId};
 use crate::image::unix_seconds;
@@ -10,16 +11,15 @@ use crate::layer::Layer;
 use crate::merge::Merge;
 use crate::object::TreeId;
 use crate::oci::{Descriptor, History, ImageConfig, Manifest};
-use crate::txn::Txn;
 
 /// Commits every step; gives the last commit and its tree. An image without layers and history is one empty commit.
 pub(crate) fn commit_history(
-    txn: &Txn<'_>,
+    sink: Sink<'_, '_>,
     manifest: &Manifest,
     config: &ImageConfig,
     layers: &[Layer],
 ) -> Result<(ObjectId, TreeId)> {
-    let mut merge = Merge::new(txn);
+    let mut merge = Merge::new(sink);
     let mut chain = None;
     let mut last: Option<(ObjectId, TreeId)> = None;
     for (step, index) in steps(config) {
@@ -41,7 +41,7 @@ pub(crate) fn commit_history(
             timestamp: unix_seconds(step.created.as_deref().or(config.created.as_deref())),
             root,
         };
-        last = Some((txn.put_commit(&commit)?, root));
+        last = Some((sink.put_commit(&commit)?, root));
     }
     if let Some(last) = last {
         return Ok(last);
@@ -55,7 +55,7 @@ pub(crate) fn commit_history(
         timestamp: unix_seconds(config.created.as_deref()),
         root,
     };
-    Ok((txn.put_commit(&empty)?, root))
+    Ok((sink.put_commit(&empty)?, root))
 }
 
 /// The steps, each with the layer it made. A history that does not fit the layers is not used.

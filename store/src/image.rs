@@ -12,16 +12,18 @@
 
 use crate::commit::{Commit, Value};
 use crate::content::ContentKind;
+use crate::derived::Sink;
 use crate::error::{Error, Result};
 use crate::history::commit_history;
 use crate::id::{DiffId, Digest, ObjectId};
 use crate::layer::Layer;
 use crate::mend::Broken;
-use crate::name::{FLAT, IMAGES, ImageName, RefName};
+use crate::name::{IMAGES, ImageName, RefName};
 use crate::object::{DirTree, Meta, S_IFREG, TreeId, Xattrs};
 use crate::oci::{CONFIG_BYTES_MAX, Document, ImageConfig, Manifest};
 use crate::reference::Reference;
 use crate::repo::{Entry, Repo};
+use crate::transport_layout::flatten;
 use crate::txn::{Mtime, Txn, Written};
 
 /// The shortest prefix of an id or digest that is looked up.
@@ -120,7 +122,7 @@ fn commit_in(
             found: config.id().to_string(),
         });
     }
-    let (flat, root) = commit_history(&txn, manifest, config, layers)?;
+    let (flat, root) = commit_history(Sink::Txn(&txn), manifest, config, layers)?;
     let config_commit = commit_config(&txn, config)?;
     let commit = commit_manifest(&txn, name, manifest, config)?;
     txn.set_ref(&RefName::blob(&config.id()), Some(config_commit));
@@ -213,7 +215,7 @@ fn commit_document(
     })
 }
 
-fn commit_config(txn: &Txn<'_>, config: &ImageConfig) -> Result<ObjectId> {
+pub(crate) fn commit_config(txn: &Txn<'_>, config: &ImageConfig) -> Result<ObjectId> {
     let metadata = vec![("docker.size".to_owned(), text(config.raw.len()))];
     commit_document(
         txn,
@@ -224,7 +226,7 @@ fn commit_config(txn: &Txn<'_>, config: &ImageConfig) -> Result<ObjectId> {
     )
 }
 
-fn commit_manifest(
+pub(crate) fn commit_manifest(
     txn: &Txn<'_>,
     name: &ImageName,
     manifest: &Manifest,
@@ -283,7 +285,7 @@ pub fn image_documents(repo: &Repo, name: &ImageName) -> Result<(Manifest, Image
     read_documents(repo, name, &commit)
 }
 
-fn read_documents(
+pub(crate) fn read_documents(
     repo: &Repo,
     name: &ImageName,
     commit: &ObjectId,
@@ -351,11 +353,18 @@ pub(crate) fn load_config(repo: &Repo, digest: &Digest) -> Result<ImageConfig> {
     ImageConfig::parse(raw)
 }
 
+/// Reads an image by its own commit; a flattened tree that the repository does not have is worked out.
+fn load_named(repo: &Repo, name: &ImageName, commit: ObjectId) -> Result<Image> {
+    match repo.resolve(&RefName::flat(name))? {
+        Some(flat) => load_image(repo, name, commit, flat),
+        None => flatten(repo, name, commit),
+    }
+}
+
 /// The image of that very name.
 pub fn named_image(repo: &Repo, name: &ImageName) -> Result<Option<Image>> {
     let given = RefName::image(name);
-    let (Some(commit), Some(flat)) = (repo.resolve(&given)?, repo.resolve(&RefName::flat(name))?)
-    else {
+    let Some(commit) = repo.resolve(&given)? else {
         return Ok(None);
     };
     // An alias is a way to a name, not a name.
@@ -363,15 +372,20 @@ pub fn named_image(repo: &Repo, name: &ImageName) -> Result<Option<Image>> {
         .alias_target(&given)?
         .and_then(|target| target.image_name())
         .unwrap_or_else(|| name.clone());
-    load_image(repo, &name, commit, flat).map(Some)
+    load_named(repo, &name, commit).map(Some)
+}
+
+/// What a person may mean by a name: itself, docker's reading of it, or that as skopeo's transport kept it.
+fn readings(text: &str) -> impl Iterator<Item = ImageName> {
+    let reference = text.parse::<Reference>().ok();
+    let others = reference.map(|reference| [reference.canonical(), reference.familiar()]);
+    let literal = ImageName::new(text).ok();
+    literal.into_iter().chain(others.into_iter().flatten())
 }
 
 /// The name that a person means, whether its image can be read or not: the literal one, else docker's reading of it.
 pub fn find_name(repo: &Repo, text: &str) -> Result<Option<ImageName>> {
-    let literal = ImageName::new(text).ok();
-    let canonical = text.parse::<Reference>().ok();
-    let canonical = canonical.map(|reference| reference.canonical());
-    for name in [literal, canonical].into_iter().flatten() {
+    for name in readings(text) {
         let given = RefName::image(&name);
         if repo.resolve(&given)?.is_some() {
             let target = repo.alias_target(&given)?;
@@ -391,15 +405,10 @@ pub fn find_image(repo: &Repo, text: &str) -> Result<Image> {
         what: "image",
         name: text.to_owned(),
     };
-    if let Ok(name) = ImageName::new(text)
-        && let Some(image) = named_image(repo, &name)?
-    {
-        return Ok(image);
-    }
-    if let Ok(reference) = text.parse::<Reference>()
-        && let Some(image) = named_image(repo, &reference.canonical())?
-    {
-        return Ok(image);
+    for name in readings(text) {
+        if let Some(image) = named_image(repo, &name)? {
+            return Ok(image);
+        }
     }
     let prefix = text.strip_prefix("sha256:").unwrap_or(text);
     if prefix.len() < ID_PREFIX_MIN || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -453,11 +462,7 @@ pub fn all_images(repo: &Repo) -> Result<Vec<(ImageName, Result<Image>)>> {
                 }
             },
         };
-        // Without a flattened tree it is not ours: skopeo's transport wrote only this ref.
-        let Some(flat) = repo.resolve(&RefName::new(format!("{FLAT}/{component}"))?)? else {
-            continue;
-        };
-        let image = load_image(repo, &name, commit, flat);
+        let image = load_named(repo, &name, commit);
         images.push((name, image));
     }
     images.sort_by(|a, b| a.0.cmp(&b.0));

@@ -25,8 +25,10 @@ use crate::layer::{Layer, LayerFacts, commit_layer};
 use crate::layer_parse::{Batch, Job, Parsed, Payload, parse};
 use crate::layer_store::{StoredTree, store_tree};
 use crate::mend::Broken;
-use crate::recording::{Recorded, Recorder, Tape};
+use crate::owners::Owners;
+use crate::recording::{Recorded, Recorder, Recorders, Tape};
 use crate::repo::Repo;
+use crate::tar_split::Packer;
 use crate::txn::{Txn, Written};
 
 /// Chunks on their way to each reader of the tar; with [`crate::chunk::CHUNK_BYTES`] this bounds the memory.
@@ -124,8 +126,12 @@ fn import_in(
         (None, Some(diff_id)) => format!("layer {diff_id}"),
         (None, None) => "layer".to_owned(),
     };
+    let keep = Keep {
+        record: Record::Recipe,
+        owners: Owners::True,
+    };
     let TarTree { facts, entries, .. } =
-        import_tar(&txn, tar, &what, origin.diff_id, limits, Record::Recipe)?;
+        import_tar(&txn, tar, &what, origin.diff_id, limits, keep)?;
     let layer = commit_layer(&txn, facts, origin.blob)?;
     Ok(ImportedLayer {
         layer,
@@ -143,6 +149,8 @@ pub(crate) struct TarTree {
     pub(crate) ids: Vec<Option<ObjectId>>,
     /// Those of them that the tree leads to.
     pub(crate) in_tree: HashSet<ObjectId>,
+    /// What `tarsplit.output` is to hold, if that was to be kept.
+    pub(crate) split: Option<String>,
 }
 
 /// What is kept of a tar besides its tree.
@@ -150,8 +158,17 @@ pub(crate) struct TarTree {
 pub(crate) enum Record {
     /// All that is needed to make it again.
     Recipe,
+    /// The same in the form of skopeo's transport.
+    TarSplit,
     /// Nothing.
     Nothing,
+}
+
+/// How a tar is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keep {
+    pub(crate) record: Record,
+    pub(crate) owners: Owners,
 }
 
 /// Stores the tree of a tar in a transaction. `what` names the tar in errors.
@@ -161,15 +178,15 @@ pub(crate) fn import_tar(
     what: &str,
     expected: Option<DiffId>,
     limits: &LayerLimits,
-    record: Record,
+    keep: Keep,
 ) -> Result<TarTree> {
     let Taken {
         diff_id,
         size,
         parsed,
-        recorder,
+        recorders,
         ids,
-    } = run(txn, tar, what, limits, record)?;
+    } = run(txn, tar, what, limits, keep)?;
     if let Some(expected) = expected
         && expected != diff_id
     {
@@ -192,16 +209,18 @@ pub(crate) fn import_tar(
         root,
         notes,
         files: in_tree,
-    } = store_tree(txn, &tree, &ids, links, whiteouts)?;
+    } = store_tree(txn, &tree, &ids, keep.owners, links, whiteouts)?;
     let recorded = Recorded {
         diff_id,
         size,
         ids: &ids,
         in_tree: &in_tree,
     };
-    let recipe = recorder
+    let recipe = recorders
+        .recipe
         .map(|recorder| recorder.finish(txn, &recorded))
         .transpose()?;
+    let split = recorders.split.map(Packer::finish).transpose()?;
     Ok(TarTree {
         facts: LayerFacts {
             diff_id,
@@ -214,6 +233,7 @@ pub(crate) fn import_tar(
         entries,
         ids,
         in_tree,
+        split,
     })
 }
 
@@ -222,7 +242,7 @@ struct Taken<'t, 'r> {
     diff_id: DiffId,
     size: u64,
     parsed: Parsed,
-    recorder: Option<Recorder<'t, 'r>>,
+    recorders: Recorders<'t, 'r>,
     /// The object ids by slot.
     ids: Vec<Option<ObjectId>>,
 }
@@ -233,12 +253,14 @@ fn run<'t, 'r>(
     tar: &mut dyn Read,
     what: &str,
     limits: &LayerLimits,
-    record: Record,
+    keep: Keep,
 ) -> Result<Taken<'t, 'r>> {
-    let recorder = match record {
-        Record::Recipe => Some(Recorder::begin(txn)?),
-        Record::Nothing => None,
-    };
+    let mut recorders = Recorders::default();
+    match keep.record {
+        Record::Recipe => recorders.recipe = Some(Recorder::begin(txn)?),
+        Record::TarSplit => recorders.split = Some(Packer::new()),
+        Record::Nothing => {}
+    }
     thread::scope(|scope| {
         let (hash_to, hash_from) = sync_channel::<Arc<Chunk>>(CHUNKS_QUEUED);
         let (parse_to, parse_from) = sync_channel::<Arc<Chunk>>(CHUNKS_QUEUED);
@@ -253,8 +275,8 @@ fn run<'t, 'r>(
             }
             DiffId::new(hash.finalize().into())
         });
-        let tape = Tape::new(ChunkReader::new(parse_from), recorder);
-        let parser = scope.spawn(move || parse(tape, what, limits, &batch_to));
+        let tape = Tape::new(ChunkReader::new(parse_from), recorders);
+        let parser = scope.spawn(move || parse(tape, what, limits, keep.owners, &batch_to));
         let workers: Vec<_> = (0..WORKERS)
             .map(|_| {
                 let (batches, group) = (Arc::clone(&batch_from), group_to.clone());
@@ -278,7 +300,7 @@ fn run<'t, 'r>(
         let size = read?;
         let ids = ids.into_iter().collect::<Result<Vec<_>>>()?;
         published?;
-        let (parsed, recorder) = parsed?;
+        let (parsed, recorders) = parsed?;
         let mut by_slot = vec![None; parsed.slots()];
         for (slot, id) in ids.into_iter().flatten() {
             by_slot[slot] = Some(id);
@@ -287,7 +309,7 @@ fn run<'t, 'r>(
             diff_id,
             size,
             parsed,
-            recorder,
+            recorders,
             ids: by_slot,
         })
     })

@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::import::LayerLimits;
 use crate::layer_tree::{LayerDir, Leaf, Refusal, components, link_components};
 use crate::object::{Meta, S_IFDIR, S_IFLNK, S_IFREG, Xattrs};
-use crate::recording::{Recorder, Tape};
+use crate::owners::Owners;
+use crate::recording::{Recorders, Tape};
 use crate::tar_stream::{EntryKind, TarEntry, TarError, TarStream};
 use crate::txn::Mtime;
 
@@ -70,6 +71,7 @@ impl Parsed {
 struct Parser<'p> {
     what: &'p str,
     limits: &'p LayerLimits,
+    owners: Owners,
     jobs: &'p SyncSender<Batch>,
     batch: Batch,
     batch_bytes: usize,
@@ -85,14 +87,15 @@ struct Parser<'p> {
 /// The tar of a layer.
 type Tar<'t, 'r> = TarStream<Tape<'t, 'r>>;
 
-/// Reads a tar to its end, the bytes behind its end marker included; gives the tape's recorder. Stops quietly when the
+/// Reads a tar to its end, the bytes behind its end marker included; gives the tape's recorders. Stops quietly when the
 /// workers are gone: they know why.
 pub(crate) fn parse<'t, 'r>(
     tape: Tape<'t, 'r>,
     what: &str,
     limits: &LayerLimits,
+    owners: Owners,
     jobs: &SyncSender<Batch>,
-) -> Result<(Parsed, Option<Recorder<'t, 'r>>)> {
+) -> Result<(Parsed, Recorders<'t, 'r>)> {
     let parsed = Parsed {
         tree: LayerDir::default(),
         entries: 0,
@@ -104,6 +107,7 @@ pub(crate) fn parse<'t, 'r>(
     let mut parser = Parser {
         what,
         limits,
+        owners,
         jobs,
         batch: Vec::new(),
         batch_bytes: 0,
@@ -114,10 +118,10 @@ pub(crate) fn parse<'t, 'r>(
         waiting: BTreeMap::new(),
         parsed,
     };
-    let recorder = parser.run(tape)?.drain();
+    let recorders = parser.run(tape)?.drain();
     parser.flush();
     parser.late_links()?;
-    Ok((parser.parsed, recorder))
+    Ok((parser.parsed, recorders))
 }
 
 impl Parser<'_> {
@@ -133,6 +137,8 @@ impl Parser<'_> {
                 let limit = format!("{} bytes of paths", self.limits.path_bytes_max);
                 return Err(self.too_large(limit));
             }
+            let sparse = tar.is_sparse();
+            tar.input().begin_entry(&entry.path, sparse);
             let shown = String::from_utf8_lossy(&entry.path).into_owned();
             match self.entry(&mut tar, entry) {
                 Ok(()) => {}
@@ -264,12 +270,12 @@ impl Parser<'_> {
             .filter(|(name, _)| !is_private(name))
             .cloned()
             .collect();
-        let mut meta = Meta {
+        let mut meta = self.owners.apply(Meta {
             uid: id(entry.uid, "owner")?,
             gid: id(entry.gid, "group")?,
             mode: kind | entry.mode,
             xattrs: Xattrs::new(kept),
-        };
+        });
         if meta.encode().len() > META_BYTES_MAX {
             meta.xattrs = Xattrs::default();
             let shown = String::from_utf8_lossy(&entry.path).into_owned();

@@ -7,11 +7,13 @@ use crate::id::ObjectId;
 use crate::layer::LayerNotes;
 use crate::layer_tree::{LayerDir, Node};
 use crate::object::{DirTree, Meta, TreeId};
+use crate::owners::Owners;
 use crate::txn::Txn;
 
 struct Storing<'s, 'r> {
     txn: &'s Txn<'r>,
     ids: &'s [Option<ObjectId>],
+    owners: Owners,
     metas: HashMap<Meta, ObjectId>,
     implicit: Vec<String>,
     hides: Vec<String>,
@@ -33,12 +35,14 @@ pub(crate) fn store_tree(
     txn: &Txn<'_>,
     tree: &LayerDir,
     ids: &[Option<ObjectId>],
+    owners: Owners,
     links: Vec<(String, String)>,
     whiteouts: u64,
 ) -> Result<StoredTree> {
     let mut storing = Storing {
         txn,
         ids,
+        owners,
         metas: HashMap::new(),
         implicit: Vec::new(),
         hides: Vec::new(),
@@ -86,7 +90,11 @@ impl Storing<'_, '_> {
                 }
             }
         }
-        let meta = self.meta(dir.meta.clone().unwrap_or_else(Meta::default_dir))?;
+        let meta = match &dir.meta {
+            Some(meta) => meta.clone(),
+            None => self.owners.apply(Meta::default_dir()),
+        };
+        let meta = self.meta(meta)?;
         Ok(TreeId {
             contents: self.txn.put_dirtree(&tree)?,
             meta,

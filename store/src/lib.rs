@@ -36,6 +36,7 @@
 //!
 //! The crate takes paths and times, reads no environment and prints nothing.
 
+mod adopt;
 mod bundle_check;
 mod bundle_delta;
 mod bundle_format;
@@ -56,8 +57,10 @@ mod commit_tar;
 mod commit_tree;
 mod compare;
 mod content;
+mod crc64;
 mod create_ref;
 mod delete_refs;
+mod derived;
 mod detached;
 mod diff;
 mod diff_local;
@@ -98,6 +101,7 @@ mod mode;
 mod name;
 mod object;
 pub mod oci;
+mod owners;
 mod pax;
 mod payloads;
 mod place;
@@ -122,7 +126,11 @@ mod stat;
 mod sweep;
 mod sys;
 mod tag;
+mod tar_split;
+mod tar_split_read;
 mod tar_stream;
+mod transport_layout;
+mod transport_write;
 mod true_times;
 mod txn;
 mod untag;
@@ -131,6 +139,7 @@ mod used;
 mod verify;
 mod verify_walk;
 
+pub use adopt::{adopt, holds_flat};
 pub use bundle_format::is_bundle;
 pub use bundle_read::{LoadedBundle, read_bundle};
 pub use bundle_write::{BundleOptions, BundleReport, write_bundle};
@@ -183,6 +192,11 @@ pub use shared_checkout::shared_checkout;
 pub use stat::{KindStat, StatReport, stat};
 pub use sweep::Swept;
 pub use tag::tag;
+pub use transport_layout::{TransportLayer, layer_tar, transport_layer};
+pub use transport_write::{
+    NewLayer, PutLayer, put_transport_image, put_transport_layer, transport_keeps_owners,
+    transport_mode,
+};
 pub use true_times::{TimesReport, restore_times};
 pub use txn::{LargeFile, Mtime, Txn, Written};
 pub use untag::{UntagOptions, UntagReport, untag};

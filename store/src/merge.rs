@@ -13,13 +13,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::content::ContentKind;
+use crate::derived::Sink;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::layer::Layer;
 use crate::layer_tree::{DEPTH_MAX, SYMLINKS_MAX};
 use crate::object::{DirTree, Meta, TreeId};
 use crate::repo::Repo;
-use crate::txn::Txn;
 
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
@@ -44,7 +44,7 @@ struct OpenDir {
 /// An image's tree, growing layer by layer.
 #[derive(Debug)]
 pub(crate) struct Merge<'m, 'r> {
-    txn: &'m Txn<'r>,
+    sink: Sink<'m, 'r>,
     root: Option<Node>,
     /// Paths of entries of all layers so far that OSTree cannot hold.
     left_out: HashSet<String>,
@@ -63,9 +63,9 @@ struct Layering<'l> {
 }
 
 impl<'m, 'r> Merge<'m, 'r> {
-    pub(crate) fn new(txn: &'m Txn<'r>) -> Self {
+    pub(crate) fn new(sink: Sink<'m, 'r>) -> Self {
         Self {
-            txn,
+            sink,
             root: None,
             left_out: HashSet::new(),
             written: HashMap::new(),
@@ -73,7 +73,7 @@ impl<'m, 'r> Merge<'m, 'r> {
     }
 
     fn repo(&self) -> &'r Repo {
-        self.txn.repo()
+        self.sink.repo()
     }
 
     fn read(&self, id: &ObjectId) -> Result<DirTree> {
@@ -302,7 +302,7 @@ impl<'m, 'r> Merge<'m, 'r> {
         let mut child = match dir.dirs.remove(name) {
             Some(node) => self.open(node)?,
             None => {
-                let meta = self.txn.put_dirmeta(&Meta::default_dir())?;
+                let meta = self.sink.put_dirmeta(&Meta::default_dir())?;
                 OpenDir {
                     meta,
                     files: BTreeMap::new(),
@@ -362,8 +362,8 @@ impl<'m, 'r> Merge<'m, 'r> {
     pub(crate) fn store(&mut self) -> Result<TreeId> {
         let Some(node) = self.root.take() else {
             return Ok(TreeId {
-                contents: self.txn.put_dirtree(&DirTree::default())?,
-                meta: self.txn.put_dirmeta(&Meta::default_dir())?,
+                contents: self.sink.put_dirtree(&DirTree::default())?,
+                meta: self.sink.put_dirmeta(&Meta::default_dir())?,
             });
         };
         let id = self.store_node(node)?;
@@ -384,7 +384,7 @@ impl<'m, 'r> Merge<'m, 'r> {
             let id = self.store_node(node)?;
             tree.dirs.push((name, id));
         }
-        let contents = self.txn.put_dirtree(&tree)?;
+        let contents = self.sink.put_dirtree(&tree)?;
         self.written.insert(contents, tree);
         Ok(TreeId {
             contents,

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::id::{DiffId, ObjectId};
 use crate::object::{DirTree, Meta, S_IFREG, TreeId, Xattrs};
 use crate::recipe::{END_MAGIC, EXTRA, FILES_MAX, ID_BYTES, MAGIC, Op, RECIPE, VERSION};
+use crate::tar_split::Packer;
 use crate::tar_stream::TarInput;
 use crate::txn::{LargeFile, Mtime, Txn};
 
@@ -297,50 +298,78 @@ pub(crate) fn commit_recipe(
     })
 }
 
-/// A tar on its way to the parser, every byte of it noted if there is a recorder.
+/// Who notes what a tar holds.
+#[derive(Debug, Default)]
+pub(crate) struct Recorders<'t, 'r> {
+    pub(crate) recipe: Option<Recorder<'t, 'r>>,
+    pub(crate) split: Option<Packer>,
+}
+
+impl Recorders<'_, '_> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(recipe) = &mut self.recipe {
+            recipe.bytes(bytes);
+        }
+        if let Some(split) = &mut self.split {
+            split.bytes(bytes);
+        }
+    }
+
+    fn payload(&mut self, bytes: &[u8], at: u64) {
+        if let Some(recipe) = &mut self.recipe {
+            recipe.payload(bytes, at);
+        }
+        if let Some(split) = &mut self.split {
+            split.payload(bytes);
+        }
+    }
+}
+
+/// A tar on its way to the parser, every byte of it noted by whoever records it.
 #[derive(Debug)]
 pub(crate) struct Tape<'t, 'r> {
     chunks: ChunkReader,
-    recorder: Option<Recorder<'t, 'r>>,
+    recorders: Recorders<'t, 'r>,
 }
 
 impl<'t, 'r> Tape<'t, 'r> {
-    pub(crate) fn new(chunks: ChunkReader, recorder: Option<Recorder<'t, 'r>>) -> Self {
-        Self { chunks, recorder }
+    pub(crate) fn new(chunks: ChunkReader, recorders: Recorders<'t, 'r>) -> Self {
+        Self { chunks, recorders }
+    }
+
+    /// Announces an entry whose header was read last.
+    pub(crate) fn begin_entry(&mut self, name: &[u8], sparse: bool) {
+        if let Some(split) = &mut self.recorders.split {
+            split.begin_entry(name, sparse);
+        }
     }
 
     /// Announces the file whose payload is read next.
     pub(crate) fn begin_file(&mut self, slot: usize, size: u64) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.begin_file(slot, size);
+        if let Some(recipe) = &mut self.recorders.recipe {
+            recipe.begin_file(slot, size);
         }
     }
 
-    /// Takes what is left of the tar, so that whoever sends it is not held up; gives the recorder.
-    pub(crate) fn drain(mut self) -> Option<Recorder<'t, 'r>> {
-        let recorder = &mut self.recorder;
-        self.chunks.drain(|bytes| {
-            if let Some(recorder) = recorder {
-                recorder.bytes(bytes);
-            }
-        });
-        self.recorder
+    /// Takes what is left of the tar, so that whoever sends it is not held up; gives the recorders.
+    pub(crate) fn drain(mut self) -> Recorders<'t, 'r> {
+        let recorders = &mut self.recorders;
+        self.chunks.drain(|bytes| recorders.bytes(bytes));
+        self.recorders
     }
 }
 
 impl TarInput for Tape<'_, '_> {
     fn read_frame(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = self.chunks.read(buffer)?;
-        if let Some(recorder) = &mut self.recorder {
-            recorder.bytes(&buffer[..n]);
-        }
+        self.recorders.bytes(&buffer[..n]);
         Ok(n)
     }
 
     fn read_payload(&mut self, buffer: &mut [u8], at: u64) -> std::io::Result<usize> {
         let n = self.chunks.read(buffer)?;
-        if let (Some(recorder), true) = (&mut self.recorder, n > 0) {
-            recorder.payload(&buffer[..n], at);
+        if n > 0 {
+            self.recorders.payload(&buffer[..n], at);
         }
         Ok(n)
     }

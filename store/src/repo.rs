@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use crate::commit::Commit;
 use crate::content::OSTREEMETA;
+use crate::derived::Derived;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
@@ -24,6 +25,7 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 pub struct Repo {
     pub(crate) dir: Dir,
     pub(crate) objects: Dir,
+    pub(crate) derived: Derived,
     mode: Mode,
     fsync: bool,
 }
@@ -125,6 +127,7 @@ impl Repo {
         Ok(Self {
             dir,
             objects,
+            derived: Derived::default(),
             mode,
             fsync: config.get("fsync") != Some("false"),
         })
@@ -176,6 +179,26 @@ impl Repo {
         lock::lock(&self.dir, ".lock", kind, wait)
     }
 
+    /// Locks a repository that is only read and must stay as it is: shared, and only where the lock's file is there and
+    /// we may open it.
+    pub fn lock_in_place(&self, wait: &LockWait<'_>) -> Result<Option<Lock>> {
+        if self.dir.stat(".lock")?.is_none() {
+            return Ok(None);
+        }
+        match lock::lock(&self.dir, ".lock", LockKind::Shared, wait) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(Error::Io { source, .. })
+                if matches!(
+                    source.kind(),
+                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The path of an object below `objects`.
     pub(crate) fn loose(&self, kind: ObjectKind, id: &ObjectId) -> PathBuf {
         let hex = id.hex();
@@ -217,6 +240,7 @@ impl Repo {
     pub fn read_metadata(&self, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
         self.objects
             .read(self.loose(kind, id), METADATA_BYTES_MAX)?
+            .or_else(|| self.derived.get(kind, id))
             .ok_or_else(|| Self::missing(kind, id))
     }
 

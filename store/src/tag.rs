@@ -1,7 +1,8 @@
 //! Gives an image one more name. The image stays what it is: same manifest, same config, same tree.
 
+use crate::adopt::holds_flat;
 use crate::commit::Value;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{Image, NAME, set_names};
 use crate::name::{ImageName, RefName};
 use crate::repo::Repo;
@@ -14,6 +15,13 @@ pub fn tag(
     name: &ImageName,
     alias: Option<&ImageName>,
 ) -> Result<Image> {
+    if !holds_flat(repo, image)? {
+        return Err(Error::Refused {
+            verb: "name",
+            thing: format!("image {}", image.name),
+            why: "it is stored as skopeo's transport did it, without a tree of its own".into(),
+        });
+    }
     let txn = repo.txn()?;
     let mut commit = repo.read_commit(&image.commit)?;
     // A commit carries its name exactly when the ref cannot.

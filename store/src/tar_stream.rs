@@ -266,6 +266,11 @@ impl<R: TarInput> TarStream<R> {
         Ok(())
     }
 
+    /// Whether the payload of the entry that comes next is not all stored.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.end != self.stored || !self.segments.is_empty()
+    }
+
     /// Reads payload of the current entry, holes as zeros; 0 at its end.
     pub(crate) fn read_payload(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
         let left = self.end - self.at;

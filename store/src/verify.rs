@@ -21,6 +21,7 @@ use crate::name::{ImageName, RefName};
 use crate::oci::{Document, ImageConfig, MANIFEST_BYTES_MAX, Manifest};
 use crate::replay::replay;
 use crate::repo::{Entry, Repo};
+use crate::transport_layout::is_transports;
 use crate::verify_walk::{Key, Walk};
 
 /// Objects that are checked between two reports of progress.
@@ -77,13 +78,21 @@ struct Refs {
     broken: bool,
 }
 
-/// Verifies the image of that very name. Fails only when there is no such name.
+/// Verifies the image of that very name. Fails only when there is no such name, or when skopeo's transport stored it.
 pub fn verify(repo: &Repo, name: &ImageName, options: &VerifyOptions<'_>) -> Result<VerifyReport> {
     let not_found = || Error::NotFound {
         what: "image",
         name: name.to_string(),
     };
     let commit = repo.resolve(&RefName::image(name))?.ok_or_else(not_found)?;
+    if is_transports(repo, name)? {
+        return Err(Error::Refused {
+            verb: "verify",
+            thing: format!("image {name}"),
+            why: "it is stored as skopeo's transport did it; `berth repo fsck` checks its objects"
+                .into(),
+        });
+    }
     let mut report = VerifyReport::default();
     let mut documents = vec![(commit, format!("image {name}"))];
     let loaded = load(repo, name, commit, &mut documents);

@@ -21,6 +21,14 @@ impl<'a> Ostree<'a> {
         }
     }
 
+    /// On a repository of that name beside ROOT.
+    pub fn at(home: &'a Home, name: &str) -> Self {
+        Self {
+            home,
+            repo: home.join(name),
+        }
+    }
+
     /// On a new `bare-user` repository that berth has never seen.
     pub fn init(home: &'a Home, name: &str) -> Self {
         Self::init_mode(home, name, "bare-user")
