@@ -65,9 +65,7 @@ fn an_update_of_a_twentieth_is_a_small_file() {
             "redis-next",
         ])
         .ok();
-    let digest = new.digest.clone().unwrap();
-    let line = format!("redis-next@{digest}");
-    assert_eq!(ran.text(), line);
+    assert_eq!(ran.text(), "");
     let bundle = fs::read(here.join("update.bundle")).unwrap();
     // The whole image as an OCI archive holds it: its blobs, which are compressed already.
     let full: u64 = new.layers.iter().map(|layer| layer.size).sum();
@@ -85,7 +83,7 @@ fn an_update_of_a_twentieth_is_a_small_file() {
     assert_eq!(listing(&there.repo()), before);
 
     let ran = there.berth(["load"]).input(bundle).ok();
-    assert_eq!(ran.text(), line);
+    assert_eq!(ran.text(), "Loaded image: redis-next");
     for name in ["redis", "redis-next"] {
         there
             .berth(["verify", name])
@@ -214,5 +212,5 @@ fn a_file_is_whole_or_as_it_was() {
         .input("no bundle of anything")
         .fails(1)
         .one_error()
-        .err_has("error: the bundle is malformed: it does not begin as one\n");
+        .err_has("error: cannot load /dev/stdin: archive /dev/stdin is malformed: ");
 }

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
-use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -66,8 +65,9 @@ pub(crate) fn load(args: LoadArgs, context: &Context) -> Result<ExitCode, Failur
             }
             context.writable_repo()?;
             let file = spool(&mut head.chain(stdin), &context.scratch())?;
-            let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-            load_archive(&args, context, &path, "stdin")
+            // so that it has a path that people know
+            rustix::stdio::dup2_stdin(&file).map_err(|error| failed(error.into()))?;
+            load_archive(&args, context, Path::new("/dev/stdin"), "stdin")
         }
     }
 }

@@ -253,8 +253,13 @@ impl Home {
 
     /// Any program, run as the user in the home folder.
     pub fn program(&self, program: impl AsRef<OsStr>) -> Run {
+        let program = program.as_ref();
         let mut command = self.user.command(program);
         command.current_dir(self.path());
+        if program == "skopeo" {
+            // Where the user has no directory for it, it looks into one that is root's alone as soon as root has run podman.
+            command.env("XDG_RUNTIME_DIR", self.path());
+        }
         command
             .env("BERTH", berth())
             .env("ROOT", self.root())
