@@ -54,7 +54,8 @@ struct State {
 }
 
 impl Progress {
-    /// Shows progress as the user wants it; when `quiet`, not even warnings.
+    /// Shows progress as the user wants it; when `quiet`, not even warnings. It draws on the terminal from now on, so
+    /// whatever is to be asked of the user is asked before.
     pub(crate) fn new(context: &Context, quiet: bool) -> Self {
         let kind = match quiet {
             true => ProgressKind::None,

@@ -41,13 +41,17 @@ pub(crate) fn copy(args: CopyArgs, context: &Context) -> Result<ExitCode, Failur
     let source = parse(&args.source)?;
     let destination = destination(&args.destination)?;
     refuse_terminal("copy", &destination)?;
+    let (from, to) = (
+        args.flags.reaching(&args.source).source(context)?,
+        args.flags.reaching(&args.destination).registry()?,
+    );
     let progress = Progress::new(context, args.quiet);
     let options = CopyOptions {
         platform: args.flags.platform(),
         all: args.all,
         jobs: args.jobs,
-        source: args.flags.reaching(&args.source).source(context)?,
-        destination: args.flags.reaching(&args.destination).registry()?,
+        source: from,
+        destination: to,
         scratch: context.scratch(),
         progress: &|event| progress.event(&event),
     };

@@ -127,9 +127,9 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
 }
 
 fn remote(args: &InspectArgs, context: &Context) -> Result<Found, Failure> {
-    let progress = Progress::new(context, false);
     let flags = args.flags.reaching(&args.image);
     let (platform, options) = (flags.platform(), flags.source(context)?);
+    let progress = Progress::new(context, false);
     let source = super::pull::parse(&args.image)?;
     let result = fetch::inspect(&source, &platform, &options, &|event| {
         progress.event(&event)

@@ -80,13 +80,14 @@ fn load_archive(
     name: &str,
 ) -> Result<ExitCode, Failure> {
     let repo = context.writable_repo()?;
+    let source = args.flags.source(context)?;
     let progress = Progress::new(context, args.quiet);
     let options = PullOptions {
         platform: args.flags.platform(),
         name: None,
         jobs: JOBS,
         keep_blobs: args.keep_blobs,
-        source: args.flags.source(context)?,
+        source,
         lock_timeout: Some(context.lock_timeout),
         limits: LayerLimits::default(),
         progress: &|event| progress.event(&event),

@@ -103,6 +103,8 @@ pub(crate) fn pull(args: PullArgs, context: &Context) -> Result<ExitCode, Failur
     if args.name.is_some() && args.sources.len() > 1 {
         return Err(Failure::usage("--name takes one source"));
     }
+    // once for all sources
+    args.flags.auth.credentials()?;
     for text in &args.sources {
         let source = parse(text)?;
         if args.config.is_some() && !matches!(source, Source::RootfsTar(_)) {
@@ -160,13 +162,14 @@ impl PullFlags {
     fn pull(&self, context: &Context, source: &Source, how: How) -> Result<Pulled, Failure> {
         let quiet = how.quiet;
         let repo = context.writable_repo()?;
+        let source_options = self.source(context)?;
         let progress = Progress::new(context, quiet);
         let options = PullOptions {
             platform: self.platform(),
             name: how.name,
             jobs: how.jobs,
             keep_blobs: how.keep_blobs,
-            source: self.source(context)?,
+            source: source_options,
             lock_timeout: Some(context.lock_timeout),
             limits: LayerLimits::default(),
             progress: &|event| progress.event(&event),

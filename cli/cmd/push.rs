@@ -42,10 +42,11 @@ pub(crate) fn push(args: PushArgs, context: &Context) -> Result<ExitCode, Failur
         refuse_terminal("push", destination)?;
     }
     let repo = context.open_repo_of(&args.name)?;
+    let registry = args.flags.registry()?;
     let progress = Progress::new(context, args.quiet);
     let options = SaveOptions {
         jobs: args.jobs,
-        registry: Some(args.flags.registry()?),
+        registry: Some(registry),
         scratch: context.scratch(),
         lock_timeout: Some(context.lock_timeout),
         progress: &|event| progress.event(&event),

@@ -34,8 +34,8 @@ struct Tags {
 /// Prints a tag a line, in the registry's order.
 pub(crate) fn tags(args: TagsArgs, context: &Context) -> Result<ExitCode, Failure> {
     let reference = repository(&args.repository)?;
-    let progress = Progress::new(context, false);
     let options = args.flags.source(context)?;
+    let progress = Progress::new(context, false);
     let tags = fetch::tags(&reference, &options, &|event| progress.event(&event))?;
     if args.json {
         let repository = format!("{}/{}", reference.host, reference.repository);

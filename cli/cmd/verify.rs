@@ -117,13 +117,14 @@ fn one(
     let flags = args
         .flags
         .reaching(args.from.as_deref().unwrap_or_default());
+    let source_options = flags.source(context)?;
     let progress = Progress::new(context, args.json);
     let pull = PullOptions {
         platform: flags.platform(),
         name: None,
         jobs: 1,
         keep_blobs: false,
-        source: flags.source(context)?,
+        source: source_options,
         lock_timeout: Some(context.lock_timeout),
         limits: LayerLimits::default(),
         progress: &|event| progress.event(&event),

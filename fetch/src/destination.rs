@@ -1,4 +1,4 @@
-//! Where an image goes to, as a person writes it: the words are those of [`Source`](crate::Source).
+//! Where an image goes to, as a person writes it: the words are those of [`Source`].
 
 use std::fmt;
 use std::path::PathBuf;

@@ -172,16 +172,19 @@ struct MadeUpBlob {
 }
 
 fn manifest(archive: &Archive, config: &[u8], layers: &[(Digest, String)]) -> Result<Vec<u8>> {
-    let layers = layers
+    let sized = layers
         .iter()
-        .map(|(digest, path)| {
-            Ok(MadeUpBlob {
-                media_type: LAYER,
-                size: tar_size(archive, path)?,
-                digest: *digest,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
+        .map(|(digest, path)| Ok((*digest, tar_size(archive, path)?)));
+    made_up(config, &sized.collect::<Result<Vec<_>>>()?)
+}
+
+/// The manifest of an image of an archive: its layers are tars with these digests and sizes.
+pub(crate) fn made_up(config: &[u8], layers: &[(Digest, u64)]) -> Result<Vec<u8>> {
+    let layer = |(digest, size): &(Digest, u64)| MadeUpBlob {
+        media_type: LAYER,
+        size: *size,
+        digest: *digest,
+    };
     let manifest = MadeUp {
         schema_version: 2,
         media_type: media::DOCKER_MANIFEST,
@@ -190,7 +193,7 @@ fn manifest(archive: &Archive, config: &[u8], layers: &[(Digest, String)]) -> Re
             size: config.len() as u64,
             digest: Digest::of(config),
         },
-        layers,
+        layers: layers.iter().map(layer).collect(),
     };
     serde_json::to_vec(&manifest)
         .map_err(|error| store::Error::malformed(CONTENTS, error.to_string()).into())

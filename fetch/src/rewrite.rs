@@ -80,16 +80,6 @@ fn described(blob: &Descriptor) -> Value {
     })
 }
 
-/// A manifest of docker's, as reading docker's archives makes it up.
-pub(crate) fn docker_manifest(image: &Manifest) -> String {
-    let layers: Vec<Value> = image.layers.iter().map(described).collect();
-    json!({
-        "schemaVersion": 2, "mediaType": media::DOCKER_MANIFEST,
-        "config": described(&image.config), "layers": layers,
-    })
-    .to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,11 +21,12 @@ use store::oci::{Descriptor, Document, ImageConfig, Index, Manifest, media};
 use store::{DiffId, Digest};
 
 use crate::blob::{LayerReader, Verified};
+use crate::docker_archive::made_up;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::limits::{INDEX_DEPTH_MAX, JOBS_MAX, LAYER_BYTES_MAX};
 use crate::recompress::{Remade, recompress, unpack};
-use crate::rewrite::{bare, docker_manifest, rewritten};
+use crate::rewrite::{bare, rewritten};
 use crate::sink::{Form, Opener, Outgoing, Sink};
 use crate::transport::Transport;
 
@@ -219,7 +220,8 @@ fn send_tars(
             .sink
             .put_blob(&image.config, &|_| raw(), sending.progress)?;
     }
-    image.raw = docker_manifest(&image).into_bytes();
+    let layers = image.layers.iter().map(|layer| (layer.digest, layer.size));
+    image.raw = made_up(&config.raw, &layers.collect::<Vec<_>>())?;
     let digest = image.digest();
     sending.sink.put_manifest(&Outgoing {
         raw: &image.raw,

@@ -89,7 +89,10 @@ impl Network {
         let early = error
             .downcast_ref::<io::Error>()
             .is_some_and(|e| e.kind() == io::ErrorKind::UnexpectedEof);
-        let text = error.to_string();
+        let mut text = error.to_string();
+        if let Some(at) = text.rfind(" (os error ") {
+            text.truncate(at);
+        }
         // hyper's type is not ours to name; these are its words for a connection that ended early
         match early || text.contains("message completed") || text.contains("message length reached")
         {
