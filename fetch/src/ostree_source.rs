@@ -69,11 +69,6 @@ impl Transport for OstreeSource {
         })
     }
 
-    fn manifest(&self, entry: &Descriptor) -> Result<Vec<u8>> {
-        // It holds images, never an index of several.
-        Err(self.missing(format!("manifest {}", entry.digest)))
-    }
-
     fn blob<'a>(
         &'a self,
         blob: &Descriptor,

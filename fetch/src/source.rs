@@ -64,9 +64,18 @@ impl OstreeName {
     /// The repository that is meant when none is named (containers/image).
     const REPO: &str = "/ostree/repo";
 
-    /// Parses `NAME[@REPO]`.
+    /// Parses `NAME[@REPO]`. A name may hold a digest; an absolute REPO begins at the first `@/`, as it did in
+    /// containers/image.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let (name, repo) = text.split_once('@').unwrap_or((text, Self::REPO));
+        let absolute = text.find("@/").map(|at| text.split_at(at));
+        let is_digest = |text: &str| text.starts_with("sha256:");
+        let (name, repo) = match absolute {
+            Some((name, repo)) => (name, repo.get(1..).unwrap_or_default()),
+            None => match text.rsplit_once('@') {
+                Some((name, repo)) if !is_digest(repo) => (name, repo),
+                _ => (text, Self::REPO),
+            },
+        };
         if name.is_empty() || repo.is_empty() {
             return Err("expected NAME[@REPO]");
         }
@@ -260,6 +269,12 @@ mod tests {
             ("rootfs-tar:x.tar.gz", "rootfs-tar:x.tar.gz"),
             ("ostree:redis@/srv/repo", "ostree:redis:latest@/srv/repo"),
             ("ostree:a/b:1", "ostree:a/b:1@/ostree/repo"),
+            ("ostree:redis@repo", "ostree:redis:latest@repo"),
+            (
+                "ostree:a@sha256:00@/r/x@y",
+                "ostree:a@sha256:00@/r/x@y",
+            ),
+            ("ostree:a@sha256:00", "ostree:a@sha256:00@/ostree/repo"),
             ("oci-archive:-", "oci-archive:-"),
             ("docker-archive:-:a/b:1", "docker-archive:-:a/b:1"),
             ("docker-daemon:busybox", "docker-daemon:busybox:latest"),

@@ -54,13 +54,6 @@ impl Transport for Stored<'_> {
         })
     }
 
-    fn manifest(&self, entry: &Descriptor) -> Result<Vec<u8>> {
-        Err(Error::NotFound {
-            what: format!("manifest {}", entry.digest),
-            place: self.place(),
-        })
-    }
-
     fn blob<'a>(
         &'a self,
         blob: &Descriptor,

@@ -31,8 +31,13 @@ pub trait Transport: Sync {
     /// Reads the manifest or index that the source names.
     fn root(&self) -> Result<Root>;
 
-    /// Reads a manifest that an index names.
-    fn manifest(&self, entry: &Descriptor) -> Result<Vec<u8>>;
+    /// Reads a manifest that an index names. A source that is one image has no index.
+    fn manifest(&self, entry: &Descriptor) -> Result<Vec<u8>> {
+        Err(Error::NotFound {
+            what: format!("manifest {}", entry.digest),
+            place: self.place(),
+        })
+    }
 
     /// Opens a blob from `offset` on; the reader may give fewer or more bytes than the descriptor says, or others.
     fn blob<'a>(
