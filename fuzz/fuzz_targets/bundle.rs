@@ -27,6 +27,7 @@ fn limits() -> LayerLimits {
         tar_bytes_max: 1 << 20,
         file_bytes_max: 1 << 20,
         content_bytes_max: 1 << 20,
+        ..LayerLimits::default()
     }
 }
 
