@@ -52,6 +52,7 @@ pub(crate) fn copy(args: CopyArgs, context: &Context) -> Result<ExitCode, Failur
         jobs: args.jobs,
         source: from,
         destination: to,
+        lock_timeout: Some(context.lock_timeout),
         scratch: context.scratch(),
         progress: &|event| progress.event(&event),
     };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use store::Digest;
 use store::oci::{Document, Index, Manifest, Platform};
@@ -32,6 +33,8 @@ pub struct CopyOptions<'a> {
     pub source: SourceOptions,
     /// How to talk to a registry that is the destination.
     pub destination: RegistryOptions,
+    /// How long to wait for the lock of an OSTree repository; `None` waits for ever.
+    pub lock_timeout: Option<Duration>,
     /// A directory with room, for layers that are unpacked.
     pub scratch: PathBuf,
     /// Whom to tell.

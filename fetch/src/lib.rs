@@ -41,6 +41,7 @@ mod layer;
 mod layout;
 pub mod limits;
 mod load;
+mod lock;
 mod names;
 mod ostree_source;
 mod ostree_write;

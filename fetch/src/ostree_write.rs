@@ -9,14 +9,13 @@ use std::io::Read;
 use std::sync::atomic::AtomicBool;
 
 use store::oci::{Descriptor, ImageConfig, Manifest};
-use store::{
-    DiffId, Digest, ImageName, LayerLimits, LockKind, LockWait, NewLayer, PutLayer, Repo, Txn,
-};
+use store::{DiffId, Digest, ImageName, LayerLimits, NewLayer, PutLayer, Repo, Txn};
 
 use crate::blob::LayerReader;
 use crate::copy::{Copied, CopyOptions};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::lock::lock_shared;
 use crate::policy;
 use crate::resolve::choose;
 use crate::schema2::{self, KeptLayer};
@@ -59,14 +58,7 @@ pub(crate) fn write(
         Err(store::Error::NotFound { .. }) => Repo::init(&to.repo, store::transport_mode()),
         other => other,
     }?;
-    let waiting = |holder: &str| progress(Event::Waiting(holder));
-    let _lock = repo.lock(
-        LockKind::Shared,
-        &LockWait {
-            waiting: &waiting,
-            ..LockWait::QUIET
-        },
-    )?;
+    let _lock = lock_shared(&repo, options.lock_timeout, progress)?;
     let txn = repo.txn()?;
     let writing = Writing {
         transport,

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use store::oci::{Descriptor, Platform};
 use store::{
-    Broken, DiffId, Digest, Image, ImageName, ImportedLayer, Layer, LayerLimits, LockKind,
-    LockWait, Repo,
+    Broken, DiffId, Digest, Image, ImageName, ImportedLayer, Layer, LayerLimits, LockWait, Repo,
 };
 
 use crate::error::{Error, Result};
@@ -22,6 +21,7 @@ use crate::event::{Event, Progress};
 use crate::keep::has_blob;
 use crate::layer::{Fetch, Fetched};
 use crate::limits::JOBS_MAX;
+use crate::lock::lock_shared;
 use crate::names::Names;
 use crate::policy;
 use crate::resolve::{Resolved, choose};
@@ -112,14 +112,7 @@ pub fn pull(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result<P
 
 fn pull_inner(repo: &Repo, source: &Source, options: &PullOptions<'_>) -> Result<Pulled> {
     let progress = options.progress;
-    let waiting = |holder: &str| progress(Event::Waiting(holder));
-    let _lock = repo.lock(
-        LockKind::Shared,
-        &LockWait {
-            timeout: options.lock_timeout,
-            waiting: &waiting,
-        },
-    )?;
+    let _lock = lock_shared(repo, options.lock_timeout, progress)?;
     let transport = open(source, &options.source, progress)?;
     let chosen = choose(transport.as_ref(), &options.platform)?;
     policy::hold(

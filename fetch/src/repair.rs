@@ -7,12 +7,10 @@
 use std::collections::HashSet;
 
 use store::oci::{Descriptor, ImageConfig, Manifest};
-use store::{
-    Broken, DiffId, ImageName, Layer, LockKind, LockWait, Repo, VerifyOptions, VerifyReport,
-};
+use store::{Broken, DiffId, ImageName, Layer, Repo, VerifyOptions, VerifyReport};
 
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::lock::lock_shared;
 use crate::pull::{PullOptions, fetch_all};
 use crate::resolve::choose;
 use crate::source::Source;
@@ -43,14 +41,7 @@ pub fn repair(
     options: &PullOptions<'_>,
     verify: &VerifyOptions<'_>,
 ) -> Result<Repaired> {
-    let waiting = |holder: &str| (options.progress)(Event::Waiting(holder));
-    let _lock = repo.lock(
-        LockKind::Shared,
-        &LockWait {
-            timeout: options.lock_timeout,
-            waiting: &waiting,
-        },
-    )?;
+    let _lock = lock_shared(repo, options.lock_timeout, options.progress)?;
     let before = store::verify(repo, name, verify)?;
     let mut repaired = Repaired {
         before,

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use store::{Image, LockKind, LockWait, Repo};
+use store::{Image, Repo};
 
 use crate::destination::Destination;
 use crate::error::{Error, Result};
-use crate::event::{Event, Progress};
+use crate::event::Progress;
+use crate::lock::lock_shared;
 use crate::registry::RegistryOptions;
 use crate::send::{Sending, Sent, send_image};
 use crate::sink::{SinkOptions, open_sink};
@@ -95,14 +96,7 @@ fn out(
     options: &SaveOptions<'_>,
 ) -> Result<Vec<(Image, Sent)>> {
     let progress = options.progress;
-    let waiting = |holder: &str| progress(Event::Waiting(holder));
-    let _lock = repo.lock(
-        LockKind::Shared,
-        &LockWait {
-            timeout: options.lock_timeout,
-            waiting: &waiting,
-        },
-    )?;
+    let _lock = lock_shared(repo, options.lock_timeout, progress)?;
     // what is not there is found before anything is written
     let images = names.iter().map(|name| store::find_image(repo, name));
     let images: Vec<Image> = images.collect::<store::Result<_>>()?;

@@ -270,10 +270,7 @@ mod tests {
             ("ostree:redis@/srv/repo", "ostree:redis:latest@/srv/repo"),
             ("ostree:a/b:1", "ostree:a/b:1@/ostree/repo"),
             ("ostree:redis@repo", "ostree:redis:latest@repo"),
-            (
-                "ostree:a@sha256:00@/r/x@y",
-                "ostree:a@sha256:00@/r/x@y",
-            ),
+            ("ostree:a@sha256:00@/r/x@y", "ostree:a@sha256:00@/r/x@y"),
             ("ostree:a@sha256:00", "ostree:a@sha256:00@/ostree/repo"),
             ("oci-archive:-", "oci-archive:-"),
             ("docker-archive:-:a/b:1", "docker-archive:-:a/b:1"),

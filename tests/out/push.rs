@@ -12,6 +12,7 @@ use crate::needs;
 use crate::support::Home;
 use crate::support::image::Form;
 use crate::support::registry::Registry;
+use crate::support::user::Run;
 
 /// The requests for one repository, without what differs each time.
 fn requests(registry: &Registry, repo: &str) -> Vec<String> {
@@ -256,17 +257,7 @@ fn credentials_do_not_follow_an_upload_to_another_host() {
         )),
         _ => None,
     });
-    let url = format!("docker://{}/app:1", registry.host());
-    home.berth([
-        "push",
-        "-q",
-        "--jobs=1",
-        "--creds",
-        "me:secret",
-        "app",
-        &url,
-    ])
-    .ok();
+    push_as_me(&home, &registry).ok();
     let there = elsewhere.asked("");
     assert!(there.iter().any(|it| it.method == "PATCH"));
     for asked in &there {
@@ -291,6 +282,13 @@ fn credentials_do_not_follow_an_upload_to_another_host() {
     assert!(registry.has_manifest("1"));
 }
 
+/// Pushes `app` with credentials.
+fn push_as_me(home: &Home, registry: &Uploads) -> Run {
+    let url = format!("docker://{}/app:1", registry.host());
+    let me = ["--creds", "me:secret"];
+    home.berth(["push", "-q", "--jobs=1", me[0], me[1], "app", &url])
+}
+
 #[test]
 fn another_host_cannot_ask_for_credentials() {
     let home = Home::new();
@@ -312,19 +310,10 @@ fn another_host_cannot_ask_for_credentials() {
         let headers = vec![("Location".to_owned(), to)];
         (asked.method == "POST").then_some(Answer::Status(202, headers))
     });
-    let url = format!("docker://{}/app:1", registry.host());
-    home.berth([
-        "push",
-        "-q",
-        "--jobs=1",
-        "--creds",
-        "me:secret",
-        "app",
-        &url,
-    ])
-    .fails(1)
-    .one_error()
-    .err_has(&format!("{} refuses access to app", elsewhere.host()));
+    push_as_me(&home, &registry)
+        .fails(1)
+        .one_error()
+        .err_has(&format!("{} refuses access to app", elsewhere.host()));
     let there = elsewhere.asked("");
     assert!(there.iter().all(|it| it.method == "PUT"), "{there:?}");
     assert!(there.iter().all(|it| it.header("authorization").is_none()));

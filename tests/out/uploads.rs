@@ -6,24 +6,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::pull::double::{Asked, read_head};
 use crate::support::digest;
-
-/// What was asked, with as much of its body as was read.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    pub method: String,
-    /// The path with its query.
-    pub path: String,
-    headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Asked {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
-    }
-}
 
 /// What is done instead of the right thing.
 #[derive(Debug, Clone)]
@@ -90,7 +74,7 @@ impl Uploads {
 }
 
 fn one(mut connection: TcpStream, state: &Mutex<State>, script: &Script) {
-    let Some(mut asked) = head(&mut connection) else {
+    let Some(mut asked) = read_head(&mut connection) else {
         let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         return;
     };
@@ -187,29 +171,4 @@ fn honest(state: &mut State, asked: &Asked) -> (u16, Vec<(String, String)>) {
         }
         _ => (405, none),
     }
-}
-
-fn head(connection: &mut TcpStream) -> Option<Asked> {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        if connection.read(&mut byte).ok()? == 0 || (head.is_empty() && byte[0] == 0x16) {
-            return None;
-        }
-        head.push(byte[0]);
-    }
-    let text = String::from_utf8(head).ok()?;
-    let mut lines = text.lines();
-    let mut words = lines.next()?.split(' ');
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let headers = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
-    let body = Vec::new();
-    Some(Asked {
-        method,
-        path,
-        headers,
-        body,
-    })
 }

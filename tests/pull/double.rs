@@ -310,6 +310,15 @@ fn send_body(answer: &Answer, send: &mut dyn FnMut(&[u8]) -> Option<()>) -> Opti
 }
 
 fn read(connection: &mut TcpStream) -> Option<Asked> {
+    let mut asked = read_head(connection)?;
+    let length = asked.header("content-length").map(|it| it.parse().unwrap());
+    asked.body = vec![0; length.unwrap_or(0)];
+    connection.read_exact(&mut asked.body).ok()?;
+    Some(asked)
+}
+
+/// What is asked, its body still to come; nothing of one that does not speak HTTP.
+pub fn read_head(connection: &mut TcpStream) -> Option<Asked> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -326,15 +335,11 @@ fn read(connection: &mut TcpStream) -> Option<Asked> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    let mut asked = Asked {
+    Some(Asked {
         method,
         path,
         headers,
         body: Vec::new(),
         at: Instant::now(),
-    };
-    let length = asked.header("content-length").map(|it| it.parse().unwrap());
-    asked.body = vec![0; length.unwrap_or(0)];
-    connection.read_exact(&mut asked.body).ok()?;
-    Some(asked)
+    })
 }

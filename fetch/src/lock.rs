@@ -1,0 +1,22 @@
+//! The repository's lock while something is brought there or read from it: shared, so that objects stay.
+
+use std::time::Duration;
+
+use store::{Lock, LockKind, LockWait, Repo};
+
+use crate::error::Result;
+use crate::event::{Event, Progress};
+
+/// Locks `repo`, and tells for whom it waits. `None` waits for ever.
+pub(crate) fn lock_shared(
+    repo: &Repo,
+    timeout: Option<Duration>,
+    progress: Progress<'_>,
+) -> Result<Lock> {
+    let waiting = |holder: &str| progress(Event::Waiting(holder));
+    let wait = LockWait {
+        timeout,
+        waiting: &waiting,
+    };
+    Ok(repo.lock(LockKind::Shared, &wait)?)
+}
