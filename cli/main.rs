@@ -8,6 +8,7 @@ mod args;
 mod auth;
 mod cmd;
 mod context;
+mod create;
 mod hosts;
 mod meter;
 mod platform;

@@ -50,7 +50,7 @@ pub(crate) fn ps(args: PsArgs, context: &Context) -> Result<ExitCode, Failure> {
     let all = Containers::open(&context.root, &context.run_dir()?).list()?;
     let shown: Vec<_> = all
         .into_iter()
-        .filter(|(_, state)| args.all || matches!(state, State::Running { .. }))
+        .filter(|(_, state)| args.all || state.is_live())
         .collect();
     if args.json {
         let rows: Vec<Row<'_>> = shown
@@ -101,10 +101,9 @@ fn cells(container: &Container, state: State, now: u64, full: bool) -> Vec<Strin
     let record = &container.record;
     let status = match state {
         State::Created => "Created".to_owned(),
-        State::Running { .. } => format!(
-            "Up {}",
-            human_age(now.saturating_sub(record.created)).trim_end_matches(" ago")
-        ),
+        State::Running { since, .. } => up(since, now),
+        State::Paused { since, .. } => format!("{} (Paused)", up(since, now)),
+        State::Restarting { code } => format!("Restarting ({code})"),
         State::Exited { code, at } => {
             let code = code.map_or("unknown".to_owned(), |code| code.to_string());
             let ago = at
@@ -121,6 +120,16 @@ fn cells(container: &Container, state: State, now: u64, full: bool) -> Vec<Strin
         status,
         record.name.clone(),
     ]
+}
+
+fn up(since: Option<u64>, now: u64) -> String {
+    match since {
+        Some(since) => format!(
+            "Up {}",
+            human_age(now.saturating_sub(since)).trim_end_matches(" ago")
+        ),
+        None => "Starting".to_owned(),
+    }
 }
 
 fn short(text: &str, chars: usize, full: bool) -> String {

@@ -39,7 +39,7 @@ pub fn create(
     options: &CreateOptions,
 ) -> Result<Container> {
     let id = naming::new_id()?;
-    let hold = match options.settings.remove {
+    let hold = match options.settings.life.remove {
         true => store::Durability::ThisBoot,
         false => store::Durability::Lasting,
     };
@@ -75,8 +75,8 @@ pub(crate) fn create_from(
         .as_deref()
         .map_or(Ok(()), naming::check_hostname)?;
     seccomp::check(
-        &settings.seccomp,
-        &caps::select(&settings.cap_add, &settings.cap_drop)?,
+        &settings.security.seccomp,
+        &caps::select(&settings.security.cap_add, &settings.security.cap_drop)?,
     )?;
     let maps = IdMaps::choose(options.ids, &options.helpers)?;
     let dir = containers.dir(id);

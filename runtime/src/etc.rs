@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::options::Network;
+use crate::network::Network;
 use crate::proc::read_optional;
 
 /// Writes the three files into `dir` and tells which goes where.

@@ -19,7 +19,7 @@
 //! - Paths inside a container are resolved inside its root, by the kernel.
 //! - A pid on disk counts only with its start time and boot id.
 //! - The library reads no environment, home, terminal name or clock, and prints nothing. (A supervisor is its own process:
-//!   it reads and writes the stdio it was given.)
+//!   it reads and writes the stdio it was given, and knows the time.)
 
 mod caps;
 mod cgroup;
@@ -31,9 +31,15 @@ mod document;
 mod engine;
 mod error;
 mod etc;
+mod health;
 mod ids;
 mod inroot;
+mod join;
+mod life;
+mod limits;
+mod log;
 mod naming;
+mod network;
 mod options;
 mod overlay;
 mod plan;
@@ -46,6 +52,8 @@ mod relay;
 mod remove;
 mod seal;
 mod seccomp;
+mod security;
+mod signal;
 mod spec;
 mod start;
 mod subid;
@@ -63,10 +71,17 @@ pub use container::{Container, Containers};
 pub use create::create;
 pub use doctor::{Check, DoctorOptions, Outcome, doctor};
 pub use error::{Error, Result};
+pub use health::Health;
 pub use ids::{IdHelpers, Ids};
-pub use options::{CreateOptions, Network, SeccompChoice, Settings};
+pub use life::{Life, Restart};
+pub use limits::Limits;
+pub use log::{LogDriver, LogOptions};
+pub use network::{Net, Network};
+pub use options::{CreateOptions, Settings};
 pub use record::{Record, State};
 pub use remove::RemoveOptions;
+pub use security::{SeccompChoice, Security};
+pub use signal::StopSignal;
 pub use start::{StartOptions, dispatch};
 pub use ulimit::Ulimit;
 pub use volume::{Tmpfs, Volume, VolumeSource};

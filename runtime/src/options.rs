@@ -1,34 +1,16 @@
-//! What a container is created with.
+//! What a container is created with. Each group of options has its own file; this one puts them together.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::health::Health;
 use crate::ids::{IdHelpers, Ids};
-use crate::ulimit::Ulimit;
+use crate::life::Life;
+use crate::limits::Limits;
+use crate::network::Net;
+use crate::security::Security;
 use crate::volume::{Tmpfs, Volume};
-
-/// The network a container sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Network {
-    /// The host's own.
-    Host,
-    /// Loopback and nothing else.
-    None,
-}
-
-/// Which system calls a container may make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SeccompChoice {
-    /// The built-in profile.
-    Default,
-    /// All of them.
-    Unconfined,
-    /// Those of a profile in the form of containers/common or the runtime specification; this is its text.
-    Profile(String),
-}
 
 /// Everything that is asked of a new container beyond its image.
 #[derive(Debug, Clone)]
@@ -45,8 +27,9 @@ pub struct CreateOptions {
     pub settings: Settings,
 }
 
-/// The part of the options that a container keeps.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The part of the options that a container keeps. What a record of an older berth lacks has its default.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Replaces the image's command when not empty.
     pub command: Vec<String>,
@@ -66,24 +49,20 @@ pub struct Settings {
     pub terminal: bool,
     /// Whether the root file system may not be written.
     pub read_only: bool,
-    /// Whether the container is removed when it has ended.
-    pub remove: bool,
-    /// The network it sees.
-    pub network: Network,
     /// Directories and files that are mounted in it.
     pub volumes: Vec<Volume>,
     /// Memory file systems that are mounted in it.
     pub tmpfs: Vec<Tmpfs>,
-    /// Capabilities beyond the default ones.
-    pub cap_add: Vec<String>,
-    /// Capabilities that it lacks.
-    pub cap_drop: Vec<String>,
-    /// Whether no program in it can gain privileges.
-    pub no_new_privileges: bool,
-    /// The system calls it may make.
-    pub seccomp: SeccompChoice,
     /// Labels, for whoever asks.
     pub labels: BTreeMap<String, String>,
-    /// Resource limits of its first process.
-    pub ulimits: Vec<Ulimit>,
+    /// When it ends, and what happens then.
+    pub life: Life,
+    /// The network it sees.
+    pub net: Net,
+    /// What its programs may do.
+    pub security: Security,
+    /// What it may use up.
+    pub limits: Limits,
+    /// How it is asked whether it is well.
+    pub health: Health,
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
-use crate::options::Network;
+use crate::network::Network;
 use crate::protect::{Bind, protect};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
@@ -63,9 +63,9 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     for (_, destination, _) in binds.iter().filter(|(source, ..)| source.is_file()) {
         root.make_file(destination)?;
     }
-    let caps = caps::select(&settings.cap_add, &settings.cap_drop)?;
+    let caps = caps::select(&settings.security.cap_add, &settings.security.cap_drop)?;
     // The executor can load a filter when nothing can be gained any more, or where it is root of a namespace of its own.
-    let by_executor = settings.no_new_privileges || become_user.is_some();
+    let by_executor = settings.security.no_new_privileges || become_user.is_some();
     let args = process::args(config, settings)?;
     let input = SpecInput {
         id: &record.id,
@@ -82,13 +82,13 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         seccomp: if by_executor {
             None
         } else {
-            seccomp::document(&settings.seccomp, &caps)?
+            seccomp::document(&settings.security.seccomp, &caps)?
         },
         caps: caps.clone(),
         args: args.clone(),
     };
     let filter = if by_executor {
-        seccomp::filter(&settings.seccomp, &caps, plan.run_dir)?
+        seccomp::filter(&settings.security.seccomp, &caps, plan.run_dir)?
     } else {
         None
     };
@@ -181,7 +181,7 @@ fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
 
 /// The name inside: the one asked for; the host's where its network is seen; else the start of the id.
 fn hostname(record: &Record) -> String {
-    match (&record.settings.hostname, record.settings.network) {
+    match (&record.settings.hostname, record.settings.net.network) {
         (Some(name), _) => name.clone(),
         (None, Network::Host) => rustix::system::uname()
             .nodename()
@@ -200,7 +200,7 @@ fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
             mount.read_only,
         )
     });
-    let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, record.settings.network)?
+    let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, record.settings.net.network)?
         .into_iter()
         .map(|(source, destination)| (source, PathBuf::from(destination), false))
         .filter(|(_, destination, _)| {

@@ -12,7 +12,7 @@ use store::Digest;
 use store::oci::ContainerConfig;
 
 use crate::document;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::IdMaps;
 use crate::options::Settings;
 use crate::proc::ProcessId;
@@ -66,6 +66,20 @@ pub enum State {
     Running {
         /// The host's pid of its first process; 0 while it is being set up.
         pid: i32,
+        /// Since when, in seconds since 1970; `None` while it is being set up.
+        since: Option<u64>,
+    },
+    /// Its processes are there and do not run.
+    Paused {
+        /// The host's pid of its first process.
+        pid: i32,
+        /// When it was started, in seconds since 1970.
+        since: Option<u64>,
+    },
+    /// It ended and its supervisor is about to start it again.
+    Restarting {
+        /// How it ended.
+        code: i32,
     },
     /// It ran and ended.
     Exited {
@@ -82,17 +96,37 @@ impl State {
         match self {
             Self::Created => "created",
             Self::Running { .. } => "running",
+            Self::Paused { .. } => "paused",
+            Self::Restarting { .. } => "restarting",
             Self::Exited { .. } => "exited",
         }
     }
+
+    /// Whether it has processes, or is about to.
+    pub const fn is_live(&self) -> bool {
+        matches!(
+            self,
+            Self::Running { .. } | Self::Paused { .. } | Self::Restarting { .. }
+        )
+    }
 }
 
-/// The supervisor's notes.
+/// The supervisor's notes. Moments are nanoseconds since 1970.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Notes {
     pub(crate) supervisor: Option<ProcessId>,
+    /// The first process of the container; kept when it has ended.
     pub(crate) init: Option<ProcessId>,
+    pub(crate) started: Option<u64>,
+    pub(crate) finished: Option<u64>,
     pub(crate) exit_code: Option<i32>,
+    /// Whether the kernel killed something in it for want of memory.
+    pub(crate) oom_killed: bool,
+    /// How many times the supervisor started it again.
+    pub(crate) restarts: u32,
+    /// Its own control group as a directory of the host, when it has one.
+    pub(crate) cgroup: Option<PathBuf>,
 }
 
 impl Notes {
@@ -112,20 +146,37 @@ pub(crate) fn state(dir: &Path) -> Result<State> {
     let Some(notes) = Notes::read(dir)? else {
         return Ok(State::Created);
     };
+    let seconds = |moment: Option<u64>| moment.map(|moment| moment / 1_000_000_000);
+    let since = seconds(notes.started);
     if let Some(init) = notes.init.as_ref().filter(|init| init.alive()) {
-        return Ok(State::Running { pid: init.pid });
+        let pid = init.pid;
+        return Ok(match is_frozen(&notes) {
+            true => State::Paused { pid, since },
+            false => State::Running { pid, since },
+        });
     }
-    if notes.exit_code.is_none() && notes.supervisor.as_ref().is_some_and(ProcessId::alive) {
-        return Ok(State::Running { pid: 0 });
+    if notes.supervisor.as_ref().is_some_and(ProcessId::alive) {
+        // Its last note is either that it has ended for good, or it is about to run.
+        match (notes.exit_code, notes.finished) {
+            (None, _) => {
+                return Ok(State::Running {
+                    pid: 0,
+                    since: None,
+                });
+            }
+            (Some(code), None) => return Ok(State::Restarting { code }),
+            (Some(_), Some(_)) => {}
+        }
     }
-    let path = dir.join(STATE);
-    let metadata = std::fs::metadata(&path).map_err(Error::io("read", &path))?;
-    let at = metadata
-        .modified()
-        .ok()
-        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     Ok(State::Exited {
         code: notes.exit_code,
-        at: at.map(|at| at.as_secs()),
+        at: seconds(notes.finished),
+    })
+}
+
+fn is_frozen(notes: &Notes) -> bool {
+    let events = notes.cgroup.as_ref().map(|dir| dir.join("cgroup.events"));
+    events.is_some_and(|path| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line == "frozen 1"))
     })
 }

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::probe::first_line;
 use crate::proc::ProcessId;
-use crate::record::{Notes, State};
+use crate::record::Notes;
 use crate::start::REMOVE;
 use crate::userns;
 
@@ -45,7 +45,8 @@ pub struct RemoveOptions {
 impl Container {
     /// Removes the container: processes, files, record and pin.
     pub fn remove(self, repo: &Repo, options: &RemoveOptions) -> Result<()> {
-        if let state @ State::Running { .. } = self.state()? {
+        let state = self.state()?;
+        if state.is_live() {
             if !options.force {
                 return Err(Error::WrongState {
                     verb: "remove",

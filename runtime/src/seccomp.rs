@@ -19,7 +19,7 @@ use store::Digest;
 
 use crate::container::make_private;
 use crate::error::{Error, Result};
-use crate::options::SeccompChoice;
+use crate::security::SeccompChoice;
 
 const DEFAULT: &str = include_str!("seccomp.json");
 /// The kernel's limit of instructions of 8 bytes.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cgroup;
-use crate::options::{Network, Settings};
+use crate::network::Network;
+use crate::options::Settings;
 use crate::ulimit::Ulimit;
 use crate::user::User;
 
@@ -75,10 +76,10 @@ pub(crate) fn build(input: &SpecInput<'_>) -> Value {
         "capabilities": {
             "bounding": input.caps, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
         },
-        "rlimits": settings.ulimits.iter().map(rlimit).collect::<Vec<_>>(),
+        "rlimits": settings.limits.ulimits.iter().map(rlimit).collect::<Vec<_>>(),
     });
     // The key must be absent when it is off: an explicit false makes libcontainer load seccomp too late.
-    if settings.no_new_privileges {
+    if settings.security.no_new_privileges {
         process["noNewPrivileges"] = json!(true);
     }
     let mut spec = json!({
@@ -136,7 +137,7 @@ fn mounts(input: &SpecInput<'_>) -> Vec<Value> {
         mount("mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]),
         mount("tmpfs", "/dev/shm", &shm),
     ];
-    mounts.push(match input.settings.network {
+    mounts.push(match input.settings.net.network {
         // Without a network namespace of our own the kernel gives us no sysfs; the host's is shown, all of it read-only.
         Network::Host => bind(
             Path::new("/sys"),
@@ -199,30 +200,9 @@ fn memory_mounts(input: &SpecInput<'_>) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::SeccompChoice;
 
     fn settings() -> Settings {
-        Settings {
-            command: Vec::new(),
-            entrypoint: None,
-            env: Vec::new(),
-            user: None,
-            workdir: None,
-            hostname: None,
-            interactive: false,
-            terminal: false,
-            read_only: false,
-            remove: false,
-            network: Network::Host,
-            volumes: Vec::new(),
-            tmpfs: Vec::new(),
-            cap_add: Vec::new(),
-            cap_drop: Vec::new(),
-            no_new_privileges: true,
-            seccomp: SeccompChoice::Default,
-            labels: std::collections::BTreeMap::new(),
-            ulimits: Vec::new(),
-        }
+        Settings::default()
     }
 
     fn spec(settings: &Settings, uid: u32) -> Value {
@@ -278,10 +258,8 @@ mod tests {
 
     #[test]
     fn no_new_privileges_is_absent_when_off() {
-        let off = Settings {
-            no_new_privileges: false,
-            ..settings()
-        };
+        let mut off = settings();
+        off.security.no_new_privileges = false;
         assert_eq!(spec(&off, 0)["process"].get("noNewPrivileges"), None);
         assert_eq!(spec(&settings(), 0)["process"]["noNewPrivileges"], true);
     }

@@ -17,7 +17,6 @@ use crate::container::{Container, make_private};
 use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
-use crate::record::State;
 use crate::{probe, remove, supervise};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
@@ -57,7 +56,7 @@ impl Container {
     /// with. Returns only on failure, and then the container is as it was, or gone if it was to be removed at its end.
     pub fn run(&self, options: &StartOptions) -> Result<Infallible> {
         let outcome = self.exec_supervisor(options);
-        if self.record.settings.remove {
+        if self.record.settings.life.remove {
             let repo = store::Repo::open(&options.repo)?;
             self.remove_files(true)?;
             store::unpin(&repo, &self.record.id)?;
@@ -66,7 +65,8 @@ impl Container {
     }
 
     fn exec_supervisor(&self, options: &StartOptions) -> Result<Infallible> {
-        if let state @ State::Running { .. } = self.state()? {
+        let state = self.state()?;
+        if state.is_live() {
             return Err(Error::WrongState {
                 verb: "start",
                 id: self.record.id.clone(),

@@ -17,7 +17,7 @@ use crate::container::{Container, Containers, make_private};
 use crate::document;
 use crate::engine::{Engine, EngineInput, Finish};
 use crate::error::{Error, Result};
-use crate::options::Network;
+use crate::network::Network;
 use crate::plan::{self, Plan};
 use crate::proc::ProcessId;
 use crate::record::{Notes, STATE};
@@ -43,12 +43,11 @@ fn enter(bundle: &Path, start: &Start, container: &Container) -> Result<std::con
     let own_pid = i32::try_from(std::process::id()).unwrap_or_default();
     Notes {
         supervisor: Some(ProcessId::of(own_pid)?),
-        init: None,
-        exit_code: None,
+        ..Notes::default()
     }
     .write(&container.dir)?;
     let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWCGROUP;
-    if container.record.settings.network == Network::None {
+    if container.record.settings.net.network == Network::None {
         flags |= UnshareFlags::NEWNET;
     }
     userns::enter(&container.record.maps, &start.options.helpers, flags)?;
@@ -94,7 +93,7 @@ fn run(bundle: &Path, start: &Start, container: &Container) -> Result<u8> {
     let rootfs = bundle.join("rootfs");
     make_private(&rootfs)?;
     let cgroup_view = cgroup::prepare(&start.run_dir.join("cgroup"))?;
-    if record.settings.network == Network::None {
+    if record.settings.net.network == Network::None {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
     }
     overlay::mount(
@@ -151,6 +150,7 @@ fn attend(
         .transpose()?;
     let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
     notes.init = Some(init);
+    notes.started = Some(now());
     notes.write(&container.dir)?;
     engine.start()?;
     let code = relay::until_end(pid, signals, terminal)?;
@@ -158,6 +158,14 @@ fn attend(
         Some(error) => Err(error),
         None => Ok(code),
     }
+}
+
+/// Nanoseconds since 1970. The supervisor is a process of its own and has a clock.
+fn now() -> u64 {
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    elapsed.map_or(0, |elapsed| {
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    })
 }
 
 /// The directories that no volume may make writable.
@@ -177,11 +185,12 @@ fn libcontainer_dir(run_dir: &Path) -> Result<PathBuf> {
 /// After the container has ended: writes its exit code down, or removes it.
 fn finish(bundle: &Path, start: &Start, container: &Container, code: u8) -> Result<()> {
     overlay::unmount(&bundle.join("rootfs"))?;
-    if container.record.settings.remove {
+    if container.record.settings.life.remove {
         return remove(start, container);
     }
     let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
     notes.exit_code = Some(i32::from(code));
+    notes.finished = Some(now());
     notes.write(&container.dir)
 }
 
@@ -189,7 +198,7 @@ fn finish(bundle: &Path, start: &Start, container: &Container, code: u8) -> Resu
 fn give_up(start: &Start, container: &Container) -> Result<()> {
     // Whether it was mounted is not known here, and does not matter: the namespace goes with this process.
     overlay::unmount(&container.bundle.join("rootfs")).ok();
-    if container.record.settings.remove {
+    if container.record.settings.life.remove {
         return remove(start, container);
     }
     let state = container.dir.join(STATE);

@@ -74,6 +74,15 @@ pub(crate) fn enter(maps: &IdMaps, helpers: &IdHelpers, flags: UnshareFlags) -> 
     rustix::thread::set_thread_groups(&[]).map_err(Error::os("drop supplementary groups"))
 }
 
+/// Takes uid and gid 0 of the user namespace that this process has entered, and gives up every other group.
+pub(crate) fn become_root() -> Result<()> {
+    let failed = || Error::os::<std::io::Error>("become root of the container");
+    // Where one id is mapped, groups cannot be changed, and there are none that could be.
+    nix::unistd::setgroups(&[]).ok();
+    nix::unistd::setresgid(0.into(), 0.into(), 0.into()).map_err(|error| failed()(error.into()))?;
+    nix::unistd::setresuid(0.into(), 0.into(), 0.into()).map_err(|error| failed()(error.into()))
+}
+
 /// Fails when this process has more than one thread: the kernel refuses such a process, and libcontainer breaks in it.
 pub(crate) fn assert_single_thread() -> Result<()> {
     match thread_count()? {

@@ -1,0 +1,195 @@
+//! Making a container: the flags of `run` and `create`, and the image found or pulled for it.
+//!
+//! Each group of flags is a file of its own and gives one group of the runtime's settings.
+
+mod health;
+mod life;
+mod limits;
+mod mounts;
+mod network;
+mod process;
+mod security;
+
+use clap::ValueEnum;
+use fetch::Source;
+use runtime::{Containers, CreateOptions, IdHelpers, Ids, Settings, StartOptions};
+use store::{Image, LockKind, Repo};
+
+use crate::cmd::pull::{self, PullFlags};
+use crate::context::{Context, env};
+use crate::report::Failure;
+
+/// What berth itself failing exits with, as podman does.
+pub(crate) const BERTH_FAILED: u8 = 125;
+
+/// The flags of `run` and `create`, the image and the command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CreateFlags {
+    /// Name the container
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    process: process::ProcessFlags,
+    #[command(flatten)]
+    life: life::LifeFlags,
+    #[command(flatten)]
+    mounts: mounts::MountFlags,
+    #[command(flatten)]
+    network: network::NetworkFlags,
+    #[command(flatten)]
+    security: security::SecurityFlags,
+    #[command(flatten)]
+    limits: limits::LimitFlags,
+    #[command(flatten)]
+    health: health::HealthFlags,
+    /// How many user ids exist inside: a range where the host gives one, or just root
+    #[arg(long, value_enum, value_name = "KIND")]
+    ids: Option<IdsKind>,
+    /// When to pull the image
+    #[arg(long, value_enum, default_value = "missing", value_name = "WHEN")]
+    pull: PullWhen,
+    #[command(flatten)]
+    flags: PullFlags,
+    /// The image: a name, an id, or a source to pull from
+    image: String,
+    /// The command and its arguments, instead of the image's
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum IdsKind {
+    /// One id
+    Single,
+    /// The user's subordinate ids
+    Range,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PullWhen {
+    /// When it is not here
+    Missing,
+    /// Every time
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl CreateFlags {
+    /// Creates the container, and pulls its image where that is wanted.
+    pub(crate) fn create(
+        self,
+        context: &Context,
+    ) -> Result<(runtime::Container, StartOptions), Failure> {
+        let settings = self.settings()?;
+        self.create_with(settings, context)
+            .map_err(|failure| failure.code(BERTH_FAILED))
+    }
+
+    fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = Settings {
+            command: self.command.clone(),
+            life: self.life.settings(),
+            net: self.network.settings()?,
+            security: self.security.settings()?,
+            limits: self.limits.settings(),
+            health: self.health.settings(),
+            ..Settings::default()
+        };
+        self.process.settle(&mut settings)?;
+        self.mounts.settle(&mut settings)?;
+        Ok(settings)
+    }
+
+    fn create_with(
+        self,
+        settings: Settings,
+        context: &Context,
+    ) -> Result<(runtime::Container, StartOptions), Failure> {
+        let run_dir = context.run_dir()?;
+        let helpers = IdHelpers::find(&env("PATH").unwrap_or_default());
+        let (found, image, lock) = self.find_image(context)?;
+        let (repo, image, lock) = own(found, image, lock, context)?;
+        let options = CreateOptions {
+            name: self.name,
+            created: context.now(),
+            ids: match self.ids {
+                None => Ids::Auto,
+                Some(IdsKind::Single) => Ids::Single,
+                Some(IdsKind::Range) => Ids::Range,
+            },
+            helpers: helpers.clone(),
+            settings,
+        };
+        let container = runtime::create(
+            &Containers::open(&context.root, &run_dir),
+            &repo,
+            &image,
+            &options,
+        )?;
+        drop(lock);
+        Ok((
+            container,
+            StartOptions {
+                repo: repo.path().to_owned(),
+                helpers,
+            },
+        ))
+    }
+
+    /// The image, pulled where that is wanted, and the lock that keeps it until the container does.
+    fn find_image(&self, context: &Context) -> Result<(Repo, Image, Option<store::Lock>), Failure> {
+        let pull = |source: &Source| {
+            self.flags
+                .reaching(&self.image)
+                .pull_source(context, source)
+                .map(|pulled| pulled.image.name.to_string())
+        };
+        let explicit = Source::is_explicit(&self.image);
+        let mut name = self.image.clone();
+        if self.pull == PullWhen::Always || (explicit && self.pull != PullWhen::Never) {
+            name = pull(&pull::parse(&self.image)?)?;
+        }
+        let find = |name: &str| -> Result<(Repo, Image, Option<store::Lock>), Failure> {
+            let repo = context.open_repo_of(name)?;
+            let lock = context.lock_for_reading(&repo)?;
+            let image = store::find_image(&repo, name)?;
+            Ok((repo, image, lock))
+        };
+        let here =
+            store::Repo::open(&context.repo).and_then(|repo| store::find_image(&repo, &name));
+        match here {
+            Err(store::Error::NotFound { .. }) if self.pull == PullWhen::Missing && !explicit => {
+                find(&pull(&pull::parse(&self.image)?)?)
+            }
+            _ => find(&name),
+        }
+    }
+}
+
+/// An image that is only read where it is, as skopeo's transport stored it, is taken into our own repository: a container
+/// leaves nothing in somebody else's.
+fn own(
+    found: Repo,
+    image: Image,
+    lock: Option<store::Lock>,
+    context: &Context,
+) -> Result<(Repo, Image, Option<store::Lock>), Failure> {
+    if store::holds_flat(&found, &image)? {
+        return Ok((found, image, lock));
+    }
+    let repo = context.own_repo()?;
+    let own_lock = context.lock(&repo, LockKind::Shared)?;
+    let image = store::adopt(&repo, &found, &image)?;
+    Ok((repo, image, Some(own_lock)))
+}
+
+/// clap's view of a value that the runtime parses.
+fn parsed<T: std::str::FromStr<Err = runtime::Error>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|error: runtime::Error| error.to_string())
+}
