@@ -122,8 +122,8 @@ fn prepare(bench: &mut Bench, runners: &[Runner], row: &mut Row) -> Result<Ready
     };
     for (at, &runner) in runners.iter().enumerate() {
         let pulled = match runner {
-            Runner::Berth => pull::with_berth(bench, &image, &ready.stores[0]),
-            Runner::Podman => pull::with_podman(bench, &image, &ready.stores[1]),
+            Runner::Berth => pull::with_berth(bench, &image, &ready.stores[0]).map(drop),
+            Runner::Podman => pull::with_podman(bench, &image, &ready.stores[1]).map(drop),
             Runner::Runc | Runner::Crun => Ok(()),
         };
         let argv = ready.start(runner);
