@@ -112,7 +112,11 @@ pub fn exec(bench: &mut Bench) -> Result<Vec<Row>, String> {
 
 fn prepare(bench: &mut Bench, runners: &[Runner], row: &mut Row) -> Result<Ready, String> {
     let image = bench.image("busybox")?;
-    let stores = ["berth", "podman", "state"].map(|it| bench.fresh_dir(it));
+    let stores = [
+        bench.fresh_dir("berth"),
+        bench.fresh_dir("podman"),
+        bench.fresh_in_memory("state"),
+    ];
     let mut ready = Ready {
         berth: bench.berth.clone(),
         image: format!("{}/busybox:latest", bench.registry.host()),

@@ -152,7 +152,11 @@ pub fn start(bench: &mut Bench) -> Result<Vec<Row>, String> {
 
 fn prepare(bench: &mut Bench, starters: &[Starter], row: &mut Row) -> Result<Ready, String> {
     let image = bench.image("busybox")?;
-    let stores = ["berth", "podman", "state"].map(|it| bench.fresh_dir(it));
+    let stores = [
+        bench.fresh_dir("berth"),
+        bench.fresh_dir("podman"),
+        bench.fresh_in_memory("state"),
+    ];
     if let Err(why) = pull::with_berth(bench, &image, &stores[0]) {
         row.entries[0].failure = Some(why);
     }
