@@ -5,6 +5,7 @@
 mod health;
 mod life;
 mod limits;
+mod log;
 mod mounts;
 mod network;
 mod process;
@@ -32,6 +33,8 @@ pub(crate) struct CreateFlags {
     process: process::ProcessFlags,
     #[command(flatten)]
     life: life::LifeFlags,
+    #[command(flatten)]
+    log: log::LogFlags,
     #[command(flatten)]
     mounts: mounts::MountFlags,
     #[command(flatten)]
@@ -100,6 +103,7 @@ impl CreateFlags {
             health: self.health.settings(),
             ..Settings::default()
         };
+        settings.life.log = self.log.settings()?;
         self.process.settle(&mut settings)?;
         self.mounts.settle(&mut settings)?;
         Ok(settings)

@@ -15,6 +15,7 @@ use crate::container::{Container, Containers, make_private};
 use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdMaps;
+use crate::log;
 use crate::naming;
 use crate::options::CreateOptions;
 use crate::process;
@@ -74,6 +75,7 @@ pub(crate) fn create_from(
         .hostname
         .as_deref()
         .map_or(Ok(()), naming::check_hostname)?;
+    log::check(&settings.life.log)?;
     seccomp::check(
         &settings.security.seccomp,
         &caps::select(&settings.security.cap_add, &settings.security.cap_drop)?,

@@ -75,7 +75,7 @@ pub use health::Health;
 pub use ids::{IdHelpers, Ids};
 pub use life::{Life, Restart};
 pub use limits::Limits;
-pub use log::{LogDriver, LogOptions};
+pub use log::{LogDriver, LogOptions, Stream};
 pub use network::{Net, Network};
 pub use options::{CreateOptions, Settings};
 pub use record::{Record, State};
