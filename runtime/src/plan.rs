@@ -43,6 +43,8 @@ pub(crate) struct Planned {
     pub(crate) filter: Option<Vec<u8>>,
     /// The user that the executor becomes.
     pub(crate) become_user: Option<(u32, u32)>,
+    /// Uid and gid of the program inside, when it is not root there: whose its stdio is to be.
+    pub(crate) owner: Option<(u32, u32)>,
 }
 
 /// Prepares the root and makes the plan.
@@ -97,6 +99,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         program: args.into_iter().next().unwrap_or_default(),
         filter,
         become_user,
+        owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
     })
 }
 
