@@ -189,7 +189,7 @@ fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
 }
 
 /// The name inside: the one asked for; the host's where its network is seen; else the start of the id.
-fn hostname(record: &Record) -> String {
+pub(crate) fn hostname(record: &Record) -> String {
     match (&record.settings.hostname, record.settings.net.network) {
         (Some(name), _) => name.clone(),
         (None, Network::Host) => rustix::system::uname()
