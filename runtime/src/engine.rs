@@ -26,6 +26,7 @@ use rustix::thread::{
 };
 
 use crate::error::{Error, Result};
+use crate::ulimit::{self, Ulimit};
 use crate::{sys, userns};
 
 /// What the executor does besides executing.
@@ -35,6 +36,8 @@ pub(crate) struct Finish {
     pub(crate) seccomp: Option<Arc<Vec<u8>>>,
     /// Become this uid and gid in a user namespace of its own: with one mapped id no other way leads there.
     pub(crate) become_user: Option<(u32, u32)>,
+    /// Set this late, since few descriptors or little memory would stop libcontainer.
+    pub(crate) rlimits: Vec<Ulimit>,
 }
 
 /// A container that libcontainer has made and not yet started.
@@ -231,6 +234,7 @@ impl Launcher {
         if let Some((uid, gid)) = self.finish.become_user {
             become_user(uid, gid).map_err(|_| Errno::EPERM)?;
         }
+        self.finish.rlimits.iter().try_for_each(ulimit::apply)?;
         if let Some(program) = &self.finish.seccomp {
             sys::load_seccomp(program)
                 .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;

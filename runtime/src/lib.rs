@@ -23,9 +23,11 @@
 
 mod caps;
 mod cgroup;
+mod cgroup_limits;
 mod container;
 mod copyup;
 mod create;
+mod delegation;
 mod doctor;
 mod document;
 mod engine;

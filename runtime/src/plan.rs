@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 use serde_json::Value;
 
+use crate::cgroup_limits::Prepared;
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::network::Network;
 use crate::protect::{Bind, protect};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
+use crate::ulimit::{self, Ulimit};
 use crate::user::{self, User};
 use crate::{caps, copyup, etc, process, seccomp};
 
@@ -28,6 +30,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) bundle: &'a Path,
     pub(crate) rootfs: &'a Path,
     pub(crate) cgroup_view: &'a Path,
+    pub(crate) group: &'a Prepared,
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) run_dir: &'a Path,
 }
@@ -43,6 +46,10 @@ pub(crate) struct Planned {
     pub(crate) filter: Option<Vec<u8>>,
     /// The user that the executor becomes.
     pub(crate) become_user: Option<(u32, u32)>,
+    /// The limits that the executor sets for itself.
+    pub(crate) rlimits: Vec<Ulimit>,
+    /// What was asked for and does not hold, one line each.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Prepares the root and makes the plan.
@@ -67,8 +74,9 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     // The executor can load a filter when nothing can be gained any more, or where it is root of a namespace of its own.
     let by_executor = settings.security.no_new_privileges || become_user.is_some();
     let args = process::args(config, settings)?;
+    let mut warnings = Vec::new();
+    let rlimits = ulimit::within(&settings.limits.ulimits, ulimit::most, &mut warnings);
     let input = SpecInput {
-        id: &record.id,
         settings,
         env: process::env(config, settings, &hostname, &wanted.home),
         workdir,
@@ -77,6 +85,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         rootfs: plan.rootfs,
         binds,
         cgroup_view: plan.cgroup_view,
+        group: plan.group,
         masked: thermal_paths(),
         has_tty_group: record.maps.has_gid(5),
         seccomp: if by_executor {
@@ -97,6 +106,8 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         program: args.into_iter().next().unwrap_or_default(),
         filter,
         become_user,
+        rlimits,
+        warnings,
     })
 }
 

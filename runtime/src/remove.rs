@@ -16,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
 use store::Repo;
 
+use crate::cgroup_limits;
 use crate::container::{Container, Containers};
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
@@ -69,6 +70,10 @@ impl Container {
             for mount in self.record.mounts.iter().filter(|mount| mount.anonymous) {
                 remove_tree(&mount.source)?;
             }
+        }
+        // Its supervisor removes it, unless that was killed.
+        if let Some(group) = Notes::read(&self.dir)?.and_then(|notes| notes.cgroup) {
+            cgroup_limits::remove(&group)?;
         }
         remove_tree(&self.bundle)?;
         for layer in ["upper", "work"] {

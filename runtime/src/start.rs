@@ -95,13 +95,14 @@ impl Container {
 }
 
 /// Does what a hidden argument asks for, when `args` (without the program's name) starts with one. To be asked first of
-/// all in `main`, before anything could start a thread. Gives the exit code of the process.
-pub fn dispatch(args: &[OsString]) -> Option<Result<u8>> {
+/// all in `main`, before anything could start a thread. Gives the exit code of the process; what the user must know besides
+/// goes to `say`, one line each.
+pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u8>> {
     let (verb, rest) = args.split_first()?;
     let rest: Vec<&OsStr> = rest.iter().map(OsString::as_os_str).collect();
     match (verb.to_str()?, rest.as_slice()) {
-        (SUPERVISE, [bundle]) => Some(supervise::outside(Path::new(bundle))),
-        (INSIDE, [bundle]) => Some(supervise::inside(Path::new(bundle))),
+        (SUPERVISE, [bundle]) => Some(supervise::outside(Path::new(bundle), say)),
+        (INSIDE, [bundle]) => Some(supervise::inside(Path::new(bundle), say)),
         (REMOVE, [root, run_dir, id, volumes, helpers]) => {
             Some(remove_inside([root, run_dir, id, volumes, helpers]).map(|()| 0))
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustix::thread::UnshareFlags;
 
-use crate::cgroup;
+use crate::cgroup_limits::{self, Prepared};
 use crate::container::{Container, Containers, make_private};
 use crate::document;
 use crate::engine::{Engine, EngineInput, Finish};
@@ -20,33 +20,46 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::plan::{self, Plan};
 use crate::proc::ProcessId;
-use crate::record::{Notes, STATE};
+use crate::record::{Notes, Record, STATE};
 use crate::relay::{self, Signals};
 use crate::start::{INSIDE, Start};
 use crate::terminal::Console;
 use crate::{overlay, seal, sys, userns};
 
 /// The first half. Returns only on failure.
-pub(crate) fn outside(bundle: &Path) -> Result<u8> {
+pub(crate) fn outside(bundle: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
     userns::assert_single_thread()?;
     Signals::block()?;
     let start = Start::read(bundle)?;
     let container = load(&start)?;
-    let outcome = enter(bundle, &start, &container);
+    let outcome = enter(bundle, &start, &container, say);
     let cleaned = give_up(&start, &container);
     let Err(error) = outcome;
     cleaned.and(Err(error))
 }
 
-fn enter(bundle: &Path, start: &Start, container: &Container) -> Result<std::convert::Infallible> {
+fn enter(
+    bundle: &Path,
+    start: &Start,
+    container: &Container,
+    say: &mut dyn FnMut(&str),
+) -> Result<std::convert::Infallible> {
     sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
     let own_pid = i32::try_from(std::process::id()).unwrap_or_default();
+    let group = cgroup_limits::prepare(&container.record.id, &container.record.settings.limits)?;
+    group.not_applied.iter().for_each(|line| say(line));
+    group.write(bundle)?;
     Notes {
         supervisor: Some(ProcessId::of(own_pid)?),
+        cgroup: group.dir.clone(),
         ..Notes::default()
     }
     .write(&container.dir)?;
-    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWCGROUP;
+    let mut flags = UnshareFlags::NEWNS;
+    // With a group of the container's own the supervisor must see the whole tree, to move it there.
+    if group.dir.is_none() {
+        flags |= UnshareFlags::NEWCGROUP;
+    }
     if container.record.settings.net.network == Network::None {
         flags |= UnshareFlags::NEWNET;
     }
@@ -55,10 +68,10 @@ fn enter(bundle: &Path, start: &Start, container: &Container) -> Result<std::con
 }
 
 /// The second half: runs the container and gives its exit code.
-pub(crate) fn inside(bundle: &Path) -> Result<u8> {
+pub(crate) fn inside(bundle: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
     let start = Start::read(bundle)?;
     let container = load(&start)?;
-    let outcome = run(bundle, &start, &container);
+    let outcome = run(bundle, &start, &container, say);
     let code = match &outcome {
         Ok(code) => Some(*code),
         Err(Error::Exec { source, .. }) => Some(if source.kind() == std::io::ErrorKind::NotFound {
@@ -87,12 +100,18 @@ fn load(start: &Start) -> Result<Container> {
         })
 }
 
-fn run(bundle: &Path, start: &Start, container: &Container) -> Result<u8> {
+fn run(
+    bundle: &Path,
+    start: &Start,
+    container: &Container,
+    say: &mut dyn FnMut(&str),
+) -> Result<u8> {
     let record = &container.record;
     let signals = Signals::open()?;
     let rootfs = bundle.join("rootfs");
     make_private(&rootfs)?;
-    let cgroup_view = cgroup::prepare(&start.run_dir.join("cgroup"))?;
+    let group = Prepared::read(bundle)?;
+    let cgroup_view = group.view(&start.run_dir)?;
     if record.settings.net.network == Network::None {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
     }
@@ -108,9 +127,11 @@ fn run(bundle: &Path, start: &Start, container: &Container) -> Result<u8> {
         bundle,
         rootfs: &rootfs,
         cgroup_view: &cgroup_view,
+        group: &group,
         protected,
         run_dir: &start.run_dir,
     })?;
+    plan.warnings.iter().for_each(|line| say(line));
     document::write(&bundle.join("config.json"), &plan.spec)?;
     let console = record
         .settings
@@ -127,13 +148,49 @@ fn run(bundle: &Path, start: &Start, container: &Container) -> Result<u8> {
         finish: Finish {
             seccomp: plan.filter.map(Arc::new),
             become_user: plan.become_user,
+            rlimits: plan.rlimits,
         },
     })?;
-    match attend(&mut engine, &signals, console, container) {
+    restrain(&engine, &group, record, say)?;
+    let outcome = attend(&mut engine, &signals, console, container);
+    note_oom(container, &group)?;
+    match outcome {
         Ok(code) => engine.delete().map(|()| code),
         Err(error @ Error::Exec { .. }) => engine.delete().and(Err(error)),
         Err(error) => engine.abandon().and(Err(error)),
     }
+}
+
+/// What is done to the first process before its program runs: its limits are checked to hold.
+fn restrain(
+    engine: &Engine,
+    group: &Prepared,
+    record: &Record,
+    say: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let pid = engine.pid().unwrap_or_default();
+    if !group.holds(pid)? {
+        say("limits not applied: the container could not be moved to its control group");
+    }
+    let Some(score) = record.settings.limits.oom_score_adj else {
+        return Ok(());
+    };
+    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()) {
+        say(&format!(
+            "oom score not applied: only root makes a process safer than its parent: {error}"
+        ));
+    }
+    Ok(())
+}
+
+/// Writes down whether the kernel killed something in the container, before its group goes.
+fn note_oom(container: &Container, group: &Prepared) -> Result<()> {
+    if !group.dir.as_deref().is_some_and(cgroup_limits::oom_killed) {
+        return Ok(());
+    }
+    let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
+    notes.oom_killed = true;
+    notes.write(&container.dir)
 }
 
 /// Starts what libcontainer has made and stays with it until it ends.
@@ -200,6 +257,9 @@ fn give_up(start: &Start, container: &Container) -> Result<()> {
     overlay::unmount(&container.bundle.join("rootfs")).ok();
     if container.record.settings.life.remove {
         return remove(start, container);
+    }
+    if let Some(dir) = Notes::read(&container.dir)?.and_then(|notes| notes.cgroup) {
+        cgroup_limits::remove(&dir)?;
     }
     let state = container.dir.join(STATE);
     match std::fs::remove_file(&state) {
