@@ -106,7 +106,7 @@ impl CreateFlags {
             life: self.life.settings()?,
             net: self.network.settings()?,
             security: self.security.settings()?,
-            limits: self.limits.settings(),
+            limits: self.limits.settings()?,
             health: self.health.settings(),
             ..Settings::default()
         };

@@ -21,6 +21,7 @@ mod containers;
 mod diff;
 mod gc;
 mod hosts;
+mod limits;
 mod locks;
 mod looking;
 mod materials;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 use serde_json::Value;
 
+use crate::cgroup_limits::Prepared;
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::memory::Staged;
@@ -16,6 +17,7 @@ use crate::network::Network;
 use crate::protect::{Bind, protect, touches};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
+use crate::ulimit::{self, Ulimit};
 use crate::user::{self, User};
 use crate::{caps, chown, copyup, etc, memory, process, seccomp};
 
@@ -29,6 +31,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) bundle: &'a Path,
     pub(crate) rootfs: &'a Path,
     pub(crate) cgroup_view: &'a Path,
+    pub(crate) group: &'a Prepared,
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) run_dir: &'a Path,
 }
@@ -48,6 +51,10 @@ pub(crate) struct Planned {
     pub(crate) _staged: Staged,
     /// Uid and gid of the program inside, when it is not root there: whose its stdio is to be.
     pub(crate) owner: Option<(u32, u32)>,
+    /// The limits that the executor sets for itself.
+    pub(crate) rlimits: Vec<Ulimit>,
+    /// What was asked for and does not hold, one line each.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Prepares the root and makes the plan.
@@ -73,8 +80,9 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     // The executor can load a filter when nothing can be gained any more, or where it is root of a namespace of its own.
     let by_executor = settings.security.no_new_privileges || become_user.is_some();
     let args = process::args(config, settings)?;
+    let mut warnings = Vec::new();
+    let rlimits = ulimit::within(&settings.limits.ulimits, ulimit::most, &mut warnings);
     let input = SpecInput {
-        id: &record.id,
         settings,
         env: process::env(config, settings, &hostname, &wanted.home),
         workdir,
@@ -84,6 +92,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         binds,
         tmpfs: memory.empty,
         cgroup_view: plan.cgroup_view,
+        group: plan.group,
         masked: thermal_paths(),
         has_tty_group: record.maps.has_gid(5),
         seccomp: if by_executor {
@@ -106,6 +115,8 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         become_user,
         _staged: memory.staged,
         owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
+        rlimits,
+        warnings,
     })
 }
 
