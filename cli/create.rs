@@ -7,6 +7,7 @@ mod life;
 mod limits;
 mod mounts;
 mod network;
+mod pairs_file;
 mod process;
 mod security;
 

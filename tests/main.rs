@@ -39,6 +39,7 @@ mod run;
 mod signatures;
 mod sources;
 mod stress;
+mod surroundings;
 mod tidy;
 mod verify;
 mod volumes;
