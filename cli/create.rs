@@ -8,6 +8,7 @@ mod limits;
 mod log;
 mod mounts;
 mod network;
+mod pairs_file;
 mod process;
 mod security;
 

@@ -80,6 +80,10 @@ pub(crate) fn create_from(
         &settings.security.seccomp,
         &caps::select(&settings.security.cap_add, &settings.security.cap_drop)?,
     )?;
+    if settings.groups.iter().any(|group| group == "keep-groups") {
+        let why = "the host's groups mean nothing in a container of berth";
+        return Err(Error::option("--group-add", "keep-groups", why));
+    }
     let maps = IdMaps::choose(options.ids, &options.helpers)?;
     let dir = containers.dir(id);
     make_private(&dir)?;

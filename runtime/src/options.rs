@@ -37,6 +37,14 @@ pub struct Settings {
     pub entrypoint: Option<Vec<String>>,
     /// Variables that are added to the image's.
     pub env: Vec<(String, String)>,
+    /// Variables of the host, which count less than the image's.
+    pub host_env: Vec<(String, String)>,
+    /// Variables of the image, the host and berth that are taken away.
+    pub unset_env: Vec<String>,
+    /// Whether all of those are taken away.
+    pub unset_all_env: bool,
+    /// Groups of the image by name or number that the first process is in too.
+    pub groups: Vec<String>,
     /// `user[:group]` instead of the image's.
     pub user: Option<String>,
     /// The working directory instead of the image's.

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::memory::Staged;
 use crate::network::Network;
+use crate::options::Settings;
 use crate::protect::{Bind, protect, touches};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
@@ -62,7 +63,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     let record = plan.record;
     let (config, settings) = (&record.config, &record.settings);
     let root = InRoot::open(plan.rootfs)?;
-    let wanted = find_user(&root, process::wanted_user(config, settings))?;
+    let wanted = find_user(&root, process::wanted_user(config, settings), settings)?;
     let (user, become_user) = place_user(record, &wanted)?;
     fill_volumes(plan, &root, &user)?;
     let memory = memory::prepare(record, &root, plan.bundle)?;
@@ -120,20 +121,35 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     })
 }
 
-fn find_user(root: &InRoot, wanted: &str) -> Result<User> {
+fn find_user(root: &InRoot, wanted: &str, settings: &Settings) -> Result<User> {
     let read = |path| {
         Ok::<_, Error>(
             root.read_text(path, ACCOUNTS_BYTES_MAX)?
                 .unwrap_or_default(),
         )
     };
-    user::lookup(wanted, &read("/etc/passwd")?, &read("/etc/group")?)
+    let group = read("/etc/group")?;
+    let mut user = user::lookup(wanted, &read("/etc/passwd")?, &group)?;
+    for gid in user::lookup_groups(&settings.groups, &group)? {
+        if gid != user.gid && !user.groups.contains(&gid) {
+            user.groups.push(gid);
+        }
+    }
+    Ok(user)
 }
 
 /// The user that libcontainer is told and the one that the executor becomes. With one id only root exists, and any other
 /// user is made of it at the last moment; supplementary groups do not exist then.
 fn place_user(record: &Record, wanted: &User) -> Result<(User, Option<(u32, u32)>)> {
+    let wanted_groups = &record.settings.groups;
     if record.maps.is_single() {
+        if let Some(group) = wanted_groups.first() {
+            return Err(Error::option(
+                "--group-add",
+                group,
+                "the container has one id, and so one group",
+            ));
+        }
         let root = User {
             uid: 0,
             gid: 0,
