@@ -42,6 +42,7 @@ mod naming;
 mod network;
 mod options;
 mod overlay;
+mod pivotable;
 mod plan;
 mod probe;
 mod proc;

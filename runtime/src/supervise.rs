@@ -24,7 +24,7 @@ use crate::record::{Notes, STATE};
 use crate::relay::{self, Signals};
 use crate::start::{INSIDE, Start};
 use crate::terminal::Console;
-use crate::{overlay, seal, sys, userns};
+use crate::{overlay, pivotable, seal, sys, userns};
 
 /// The first half. Returns only on failure.
 pub(crate) fn outside(bundle: &Path) -> Result<u8> {
@@ -92,6 +92,7 @@ fn run(bundle: &Path, start: &Start, container: &Container) -> Result<u8> {
     let signals = Signals::open()?;
     let rootfs = bundle.join("rootfs");
     make_private(&rootfs)?;
+    pivotable::make(&rootfs)?;
     let cgroup_view = cgroup::prepare(&start.run_dir.join("cgroup"))?;
     if record.settings.net.network == Network::None {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
