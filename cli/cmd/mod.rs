@@ -28,3 +28,4 @@ pub(crate) mod tag;
 pub(crate) mod tags;
 pub(crate) mod verify;
 pub(crate) mod version;
+pub(crate) mod volume;
