@@ -84,3 +84,9 @@ test_store_is_whole() {
     berth repo fsck
     berth verify busybox
 }
+
+test_nothing_is_left() {
+    same '' "$(pgrep -u tester -l berth)"
+    same '' "$(grep berth /proc/self/mountinfo)"
+    same '0:0 666' "$(stat -c '%u:%g %a' /dev/null)"
+}
