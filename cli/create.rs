@@ -89,14 +89,21 @@ impl CreateFlags {
         context: &Context,
     ) -> Result<(runtime::Container, StartOptions), Failure> {
         let settings = self.settings()?;
-        self.create_with(settings, context)
-            .map_err(|failure| failure.code(BERTH_FAILED))
+        let id_file = self
+            .life
+            .id_file()
+            .map_err(|failure| failure.code(BERTH_FAILED))?;
+        let created = self.create_with(settings, context);
+        if let Some(id_file) = id_file {
+            id_file.fill(created.as_ref().ok().map(|(container, _)| container))?;
+        }
+        created.map_err(|failure| failure.code(BERTH_FAILED))
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = Settings {
             command: self.command.clone(),
-            life: self.life.settings(),
+            life: self.life.settings()?,
             net: self.network.settings()?,
             security: self.security.settings()?,
             limits: self.limits.settings(),
@@ -205,7 +212,7 @@ fn own(
 }
 
 /// clap's view of a value that the runtime parses.
-fn parsed<T: std::str::FromStr<Err = runtime::Error>>(text: &str) -> Result<T, String> {
+pub(crate) fn parsed<T: std::str::FromStr<Err = runtime::Error>>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|error: runtime::Error| error.to_string())
 }

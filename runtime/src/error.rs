@@ -96,6 +96,20 @@ pub enum Error {
         /// What it is instead.
         state: &'static str,
     },
+    /// The supervisor of a container was killed before it could start anything.
+    #[error("cannot start container {id}: signal {signal} has ended its supervisor")]
+    Supervisor {
+        /// Which container.
+        id: String,
+        /// The number of the signal.
+        signal: i32,
+    },
+    /// The supervisor of a container has gone while we were connected to it.
+    #[error("lost container {id}: its supervisor has gone")]
+    Lost {
+        /// Which container.
+        id: String,
+    },
     /// The image asks for something that its own files do not give.
     #[error("cannot run image: {why}")]
     Image {

@@ -46,6 +46,8 @@ pub(crate) struct Planned {
     pub(crate) become_user: Option<(u32, u32)>,
     /// Must live until the container is made.
     pub(crate) _staged: Staged,
+    /// Uid and gid of the program inside, when it is not root there: whose its stdio is to be.
+    pub(crate) owner: Option<(u32, u32)>,
 }
 
 /// Prepares the root and makes the plan.
@@ -103,6 +105,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         filter,
         become_user,
         _staged: memory.staged,
+        owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
     })
 }
 
