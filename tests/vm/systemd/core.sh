@@ -42,26 +42,57 @@ test_volumes() {
 }
 
 test_detached() {
-    id=$(berth run -d --name sleeper busybox sh -c 'echo started; echo aloud >&2; exec sleep 1000')
+    id=$(berth run -d --name sleeper busybox sleep 1000)
     same 64 ${#id}
     within "$(berth ps)" sleeper
-    same running "$(field sleeper State.Status)"
-    same 3 "$(berth exec sleeper sh -c 'exit 3' || echo $?)"
-    same sleep "$(berth exec sleeper cat /proc/1/comm)"
-    same started "$(berth logs sleeper 2>/dev/null)"
-    same aloud "$(berth logs sleeper 2>&1 >/dev/null)"
-    berth stop -t 1 sleeper
+    same sleeper "$(berth stop -t 1 sleeper)"
     same 137 "$(berth wait sleeper)"
     same '' "$(berth ps -q)"
     same "$id" "$(berth ps -aq --no-trunc)"
-    berth rm sleeper
+    same sleeper "$(berth rm sleeper)"
     same '' "$(berth ps -aq)"
+}
+
+test_restarted() {
+    berth run -d --name again busybox sh -c 'trap "exit 3" TERM; echo x >>/starts; while :; do sleep 0.1; done'
+    berth stop again
+    same 3 "$(berth wait again)"
+    berth start again
+    berth kill -s TERM again
+    same 3 "$(berth wait again)"
+    berth rm again
+}
+
+test_exec() {
+    berth run -d --name entered busybox sleep 1000
+    status 3 berth exec entered sh -c 'exit 3'
+    same sleep "$(berth exec entered cat /proc/1/comm)"
+    same "$(printf 'in\nput')" "$(printf 'in\nput' | berth exec -i entered cat)"
+    same 'Seccomp:	2' "$(berth exec entered grep Seccomp: /proc/self/status)"
+    berth rm -f entered
+    status 1 berth exec entered true
+}
+
+test_logs() {
+    berth run --name loud busybox sh -c 'echo out; echo err >&2'
+    same out "$(berth logs loud 2>/dev/null)"
+    same err "$(berth logs loud 2>&1 >/dev/null)"
+    berth rm loud
+}
+
+test_inspect() {
+    berth run -d --name seen busybox sleep 1000
+    state seen running
+    berth stop -t 0 seen
+    state seen exited
+    same 137 "$(field seen State.ExitCode)"
+    berth rm seen
 }
 
 # The end of a login session kills no container, where the user lingers.
 test_outlives_its_session() {
     systemd-run --user --wait --quiet --pipe "$(command -v berth)" run -d --name left busybox sleep 1000
-    state left running || wrong "$(field left State.Status)"
+    within "$(berth ps)" left
     berth rm -f left
 }
 
@@ -76,7 +107,7 @@ test_redis() {
     soon berth exec redis redis-cli ping
     same PONG "$(berth exec redis redis-cli ping)"
     berth stop redis
-    same 0 "$(field redis State.ExitCode)"
+    same 0 "$(berth wait redis)"
     berth rm redis
 }
 

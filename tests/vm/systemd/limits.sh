@@ -33,12 +33,12 @@ test_pause() {
     loaded
     delegated berth run -d --name counter busybox sh -c 'while :; do echo x; sleep 0.1; done'
     berth pause counter
-    state counter paused || wrong "$(field counter State.Status)"
+    state counter paused
     before=$(berth logs counter | wc -l)
     sleep 2
     same "$before" "$(berth logs counter | wc -l)"
     berth unpause counter
-    state counter running || wrong "$(field counter State.Status)"
+    state counter running
     more() { [ "$(berth logs counter | wc -l)" -gt "$before" ]; }
     soon more
     berth rm -f counter

@@ -3,7 +3,7 @@
 test_runs_before_the_cut() {
     loaded
     berth run -d --name cut busybox sh -c 'echo before; exec sleep 100000'
-    state cut running
+    within "$(berth ps)" cut
     sync
 }
 
@@ -13,16 +13,17 @@ test_runs_without_sync() {
 }
 
 after_cut_all_have_exited() {
-    same exited "$(field cut State.Status)"
     same '' "$(berth ps -q)"
+    within "$(berth ps -a)" Exited
     within "$(berth ps -a)" cut
-    status 1 berth exec cut true
 }
 
 # The pids of before belong to others now.
 after_cut_no_old_pid_is_believed() {
-    same 0 "$(field cut State.Pid)"
     status 1 berth kill cut
+    status 1 berth exec cut true
+    same exited "$(field cut State.Status)"
+    same 0 "$(field cut State.Pid)"
 }
 
 after_cut_logs_are_kept() {
@@ -31,9 +32,9 @@ after_cut_logs_are_kept() {
 
 after_cut_starts_again() {
     berth start cut
-    state cut running
-    berth exec cut true
+    within "$(berth ps)" cut
     berth stop -t 1 cut
+    same 137 "$(berth wait cut)"
 }
 
 after_cut_rm_clears() {
