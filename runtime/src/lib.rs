@@ -58,6 +58,7 @@ mod options;
 mod outlet;
 mod overlay;
 mod own_stdio;
+mod pivotable;
 mod plan;
 mod probe;
 mod proc;

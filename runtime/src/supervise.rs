@@ -32,7 +32,7 @@ use crate::signals::Signals;
 use crate::start::{INSIDE, Start, StartMode};
 use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{clock, overlay, remove, seal, socket, sys, userns};
+use crate::{clock, overlay, pivotable, remove, seal, socket, sys, userns};
 
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
@@ -196,6 +196,7 @@ fn run(
     let record = &container.record;
     let rootfs = bundle.join("rootfs");
     make_private(&rootfs)?;
+    pivotable::make(&rootfs)?;
     let group = Prepared::read(bundle)?;
     let cgroup_view = group.view(&start.run_dir)?;
     if record.settings.net.network == Network::None {
