@@ -42,3 +42,4 @@ mod sources;
 mod stress;
 mod tidy;
 mod verify;
+mod walls;

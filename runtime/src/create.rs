@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use store::oci::ContainerConfig;
 use store::{Image, Repo};
 
-use crate::caps;
 use crate::container::{Container, Containers, make_private};
 use crate::document;
 use crate::error::{Error, Result};
@@ -22,6 +21,7 @@ use crate::record::{RECORD, Record, VolumeMount};
 use crate::remove::remove_tree;
 use crate::seccomp;
 use crate::volume::{Volume, VolumeSource, inside};
+use crate::walls;
 
 /// What of an image a container is made of.
 pub(crate) struct Rootfs {
@@ -74,10 +74,7 @@ pub(crate) fn create_from(
         .hostname
         .as_deref()
         .map_or(Ok(()), naming::check_hostname)?;
-    seccomp::check(
-        &settings.security.seccomp,
-        &caps::select(&settings.security.cap_add, &settings.security.cap_drop)?,
-    )?;
+    seccomp::check(settings.security.filter(), &settings.security.caps()?)?;
     let maps = IdMaps::choose(options.ids, &options.helpers)?;
     let dir = containers.dir(id);
     make_private(&dir)?;
@@ -100,6 +97,13 @@ fn fill(
     options: &CreateOptions,
 ) -> Result<Container> {
     let mounts = place_volumes(containers, id, &rootfs.config, &options.settings.volumes)?;
+    let security = &options.settings.security;
+    walls::check(
+        &options.settings,
+        &security.caps()?,
+        &mounts,
+        &options.store,
+    )?;
     make_layers(dir, &rootfs.lower)?;
     let _names = containers.lock()?;
     let record = Record {

@@ -24,7 +24,7 @@ use crate::record::{Notes, Record, STATE};
 use crate::relay::{self, Signals};
 use crate::start::{INSIDE, Start};
 use crate::terminal::Console;
-use crate::{overlay, seal, sys, userns};
+use crate::{overlay, seal, sys, userns, walls};
 
 /// The first half. Returns only on failure.
 pub(crate) fn outside(bundle: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
@@ -114,6 +114,7 @@ fn run(
     let cgroup_view = group.view(&start.run_dir)?;
     if record.settings.net.network == Network::None {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
+        walls::set_network(&record.settings)?;
     }
     overlay::mount(
         &record.lower,
@@ -151,7 +152,10 @@ fn run(
             rlimits: plan.rlimits,
         },
     })?;
-    restrain(&engine, &group, record, say)?;
+    let walls = walls::verify(engine.pid().unwrap_or_default(), &plan.spec);
+    if let Err(error) = walls.and_then(|()| restrain(&engine, &group, record, say)) {
+        return engine.abandon().and(Err(error));
+    }
     let outcome = attend(&mut engine, &signals, console, container);
     note_oom(container, &group)?;
     match outcome {
