@@ -44,3 +44,4 @@ mod surroundings;
 mod tidy;
 mod verify;
 mod volumes;
+mod walls;

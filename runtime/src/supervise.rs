@@ -32,7 +32,7 @@ use crate::signals::Signals;
 use crate::start::{INSIDE, Start, StartMode};
 use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{clock, overlay, pivotable, remove, seal, socket, sys, userns};
+use crate::{clock, overlay, pivotable, remove, seal, socket, sys, userns, walls};
 
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
@@ -201,6 +201,7 @@ fn run(
     let cgroup_view = group.view(&start.run_dir)?;
     if record.settings.net.network == Network::None {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
+        walls::set_network(&record.settings)?;
     }
     overlay::mount(
         &record.lower,
@@ -229,8 +230,6 @@ fn run(
     };
     // What a supervisor that was killed has left.
     remove::remove_tree(&container.containers.libcontainer(&record.id))?;
-    // Only libcontainer reads it, and from the file.
-    ready.plan.spec = serde_json::Value::Null;
     let mut backoff = Backoff::default();
     loop {
         let began = clock::uptime();
@@ -294,7 +293,10 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
             rlimits: ready.plan.rlimits.clone(),
         },
     })?;
-    restrain(&engine, ready, attendant)?;
+    let walls = walls::verify(engine.pid().unwrap_or_default(), &ready.plan.spec);
+    if let Err(error) = walls.and_then(|()| restrain(&engine, ready, attendant)) {
+        return engine.abandon().and(Err(error));
+    }
     let outcome = console
         .map(|console| console.accept(owner))
         .transpose()
