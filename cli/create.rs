@@ -8,6 +8,7 @@ mod limits;
 mod log;
 mod mounts;
 mod network;
+mod pairs_file;
 mod process;
 mod security;
 
@@ -106,7 +107,7 @@ impl CreateFlags {
             life: self.life.settings()?,
             net: self.network.settings()?,
             security: self.security.settings()?,
-            limits: self.limits.settings(),
+            limits: self.limits.settings()?,
             health: self.health.settings(),
             ..Settings::default()
         };
@@ -134,6 +135,10 @@ impl CreateFlags {
                 Some(IdsKind::Range) => Ids::Range,
             },
             helpers: helpers.clone(),
+            store: [repo.path(), &context.root.join("checkouts")]
+                .into_iter()
+                .filter_map(|dir| std::fs::canonicalize(dir).ok())
+                .collect(),
             settings,
         };
         let container = runtime::create(

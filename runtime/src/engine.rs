@@ -29,6 +29,7 @@ use rustix::thread::{
 use crate::error::{Error, Result};
 use crate::living::Launch;
 use crate::stdio::Ends;
+use crate::ulimit::{self, Ulimit};
 use crate::{sys, userns};
 
 /// What the executor does besides executing.
@@ -38,6 +39,8 @@ pub(crate) struct Finish {
     pub(crate) seccomp: Option<Arc<Vec<u8>>>,
     /// Become this uid and gid in a user namespace of its own: with one mapped id no other way leads there.
     pub(crate) become_user: Option<(u32, u32)>,
+    /// Set this late, since few descriptors or little memory would stop libcontainer.
+    pub(crate) rlimits: Vec<Ulimit>,
 }
 
 /// A container that libcontainer has made and not yet started.
@@ -251,6 +254,7 @@ impl Launcher {
         if let Some((uid, gid)) = self.finish.become_user {
             become_user(uid, gid).map_err(|_| Errno::EPERM)?;
         }
+        self.finish.rlimits.iter().try_for_each(ulimit::apply)?;
         // Becoming another user has made the kernel forget it.
         self.end_with_supervisor()?;
         if let Some(program) = &self.finish.seccomp {

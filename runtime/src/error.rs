@@ -160,6 +160,14 @@ pub enum Error {
         /// What libseccomp said.
         source: libseccomp::error::SeccompError,
     },
+    /// A path of a container is not what it must be before its program may run.
+    #[error("cannot start the container: {} in it is not {what}", path.display())]
+    Wall {
+        /// The path in the container.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+    },
     /// A step that was handed to a process of its own failed there.
     #[error("cannot {verb} {}: {why}", path.display())]
     Child {

@@ -1,6 +1,7 @@
 //! What a container is created with. Each group of options has its own file; this one puts them together.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ pub struct CreateOptions {
     pub ids: Ids,
     /// The programs that map ranges of ids.
     pub helpers: IdHelpers,
+    /// The directories that no container may write to: the repository and the checkouts.
+    pub store: Vec<PathBuf>,
     /// What holds for as long as it exists.
     pub settings: Settings,
 }
@@ -37,6 +40,14 @@ pub struct Settings {
     pub entrypoint: Option<Vec<String>>,
     /// Variables that are added to the image's.
     pub env: Vec<(String, String)>,
+    /// Variables of the host, which count less than the image's.
+    pub host_env: Vec<(String, String)>,
+    /// Variables of the image, the host and berth that are taken away.
+    pub unset_env: Vec<String>,
+    /// Whether all of those are taken away.
+    pub unset_all_env: bool,
+    /// Groups of the image by name or number that the first process is in too.
+    pub groups: Vec<String>,
     /// `user[:group]` instead of the image's.
     pub user: Option<String>,
     /// The working directory instead of the image's.

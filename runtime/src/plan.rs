@@ -9,15 +9,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 use serde_json::Value;
 
+use crate::cgroup_limits::Prepared;
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::memory::Staged;
 use crate::network::Network;
+use crate::options::Settings;
 use crate::protect::{Bind, protect, touches};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
+use crate::ulimit::{self, Ulimit};
 use crate::user::{self, User};
-use crate::{caps, chown, copyup, etc, memory, process, seccomp};
+use crate::{chown, copyup, etc, memory, process, seccomp, walls};
 
 /// The largest passwd or group file that is read.
 const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
@@ -29,6 +32,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) bundle: &'a Path,
     pub(crate) rootfs: &'a Path,
     pub(crate) cgroup_view: &'a Path,
+    pub(crate) group: &'a Prepared,
     pub(crate) protected: Vec<PathBuf>,
     pub(crate) run_dir: &'a Path,
 }
@@ -48,6 +52,10 @@ pub(crate) struct Planned {
     pub(crate) _staged: Staged,
     /// Uid and gid of the program inside, when it is not root there: whose its stdio is to be.
     pub(crate) owner: Option<(u32, u32)>,
+    /// The limits that the executor sets for itself.
+    pub(crate) rlimits: Vec<Ulimit>,
+    /// What was asked for and does not hold, one line each.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Prepares the root and makes the plan.
@@ -55,7 +63,8 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     let record = plan.record;
     let (config, settings) = (&record.config, &record.settings);
     let root = InRoot::open(plan.rootfs)?;
-    let wanted = find_user(&root, process::wanted_user(config, settings))?;
+    walls::check_root(&root)?;
+    let wanted = find_user(&root, process::wanted_user(config, settings), settings)?;
     let (user, become_user) = place_user(record, &wanted)?;
     fill_volumes(plan, &root, &user)?;
     let memory = memory::prepare(record, &root, plan.bundle)?;
@@ -69,12 +78,13 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     }
     binds.extend(memory.filled);
     binds.sort_by_key(|bind| bind.destination.components().count());
-    let caps = caps::select(&settings.security.cap_add, &settings.security.cap_drop)?;
+    let caps = settings.security.caps()?;
     // The executor can load a filter when nothing can be gained any more, or where it is root of a namespace of its own.
     let by_executor = settings.security.no_new_privileges || become_user.is_some();
     let args = process::args(config, settings)?;
+    let mut warnings = Vec::new();
+    let rlimits = ulimit::within(&settings.limits.ulimits, ulimit::most, &mut warnings);
     let input = SpecInput {
-        id: &record.id,
         settings,
         env: process::env(config, settings, &hostname, &wanted.home),
         workdir,
@@ -84,45 +94,69 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         binds,
         tmpfs: memory.empty,
         cgroup_view: plan.cgroup_view,
-        masked: thermal_paths(),
+        group: plan.group,
         has_tty_group: record.maps.has_gid(5),
         seccomp: if by_executor {
             None
         } else {
-            seccomp::document(&settings.security.seccomp, &caps)?
+            seccomp::document(settings.security.filter(), &caps)?
         },
         caps: caps.clone(),
         args: args.clone(),
     };
     let filter = if by_executor {
-        seccomp::filter(&settings.security.seccomp, &caps, plan.run_dir)?
+        seccomp::filter(settings.security.filter(), &caps, plan.run_dir)?
     } else {
         None
     };
+    let mut document = spec::build(&input);
+    walls::settle(
+        &mut document,
+        record,
+        plan.group.dir.is_some(),
+        &mut warnings,
+    )?;
     Ok(Planned {
-        spec: spec::build(&input),
+        spec: document,
         program: args.into_iter().next().unwrap_or_default(),
         filter,
         become_user,
         _staged: memory.staged,
         owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
+        rlimits,
+        warnings,
     })
 }
 
-fn find_user(root: &InRoot, wanted: &str) -> Result<User> {
+fn find_user(root: &InRoot, wanted: &str, settings: &Settings) -> Result<User> {
     let read = |path| {
         Ok::<_, Error>(
             root.read_text(path, ACCOUNTS_BYTES_MAX)?
                 .unwrap_or_default(),
         )
     };
-    user::lookup(wanted, &read("/etc/passwd")?, &read("/etc/group")?)
+    let group = read("/etc/group")?;
+    let mut user = user::lookup(wanted, &read("/etc/passwd")?, &group)?;
+    for gid in user::lookup_groups(&settings.groups, &group)? {
+        if gid != user.gid && !user.groups.contains(&gid) {
+            user.groups.push(gid);
+        }
+    }
+    Ok(user)
 }
 
 /// The user that libcontainer is told and the one that the executor becomes. With one id only root exists, and any other
 /// user is made of it at the last moment; supplementary groups do not exist then.
 fn place_user(record: &Record, wanted: &User) -> Result<(User, Option<(u32, u32)>)> {
+    let wanted_groups = &record.settings.groups;
     if record.maps.is_single() {
+        if let Some(group) = wanted_groups.first() {
+            return Err(Error::option(
+                "--group-add",
+                group,
+                "the container has one id, and so one group",
+            ));
+        }
         let root = User {
             uid: 0,
             gid: 0,
@@ -249,16 +283,4 @@ fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
         .collect();
     binds.extend(protect(volumes.collect(), &plan.protected));
     Ok(binds)
-}
-
-/// Per-processor throttle counters, which tell containers about their neighbours.
-fn thermal_paths() -> Vec<String> {
-    let cpus = std::fs::read_dir("/sys/devices/system/cpu")
-        .into_iter()
-        .flatten()
-        .flatten();
-    cpus.map(|cpu| cpu.path().join("thermal_throttle"))
-        .filter(|path| path.is_dir())
-        .map(|path| path.to_string_lossy().into_owned())
-        .collect()
 }

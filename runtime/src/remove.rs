@@ -16,11 +16,13 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
 use store::Repo;
 
+use crate::cgroup_limits;
 use crate::container::{Container, Containers};
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::probe::first_line;
 use crate::proc::ProcessId;
+use crate::record::Notes;
 use crate::signal::StopSignal;
 use crate::start::REMOVE;
 use crate::userns;
@@ -74,6 +76,10 @@ impl Container {
             for mount in self.record.mounts.iter().filter(|mount| mount.anonymous) {
                 remove_tree(&mount.source)?;
             }
+        }
+        // Its supervisor removes it, unless that was killed.
+        if let Some(group) = Notes::read(&self.dir)?.and_then(|notes| notes.cgroup) {
+            cgroup_limits::remove(&group)?;
         }
         remove_tree(&self.bundle)?;
         // A supervisor that was killed leaves it.

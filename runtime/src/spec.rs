@@ -7,41 +7,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::cgroup;
+use crate::cgroup_limits::Prepared;
 use crate::network::Network;
 use crate::options::Settings;
 use crate::protect::Bind;
-use crate::ulimit::Ulimit;
 use crate::user::User;
 use crate::volume::Tmpfs;
 
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/fs/selinux",
-];
-const READ_ONLY: [&str; 6] = [
-    "/proc/asound",
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
+/// What fits into /dev/shm, in bytes, as docker has it.
+const SHM_BYTES_DEFAULT: u64 = 64 << 20;
 
 /// Everything that the document depends on.
 #[derive(Debug)]
 pub(crate) struct SpecInput<'a> {
-    pub(crate) id: &'a str,
     pub(crate) settings: &'a Settings,
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<String>,
@@ -57,8 +35,8 @@ pub(crate) struct SpecInput<'a> {
     pub(crate) tmpfs: Vec<Tmpfs>,
     /// The cgroup2 tree that the container may see.
     pub(crate) cgroup_view: &'a Path,
-    /// Paths that exist on this host only and are masked too.
-    pub(crate) masked: Vec<String>,
+    /// The control group that it gets.
+    pub(crate) group: &'a Prepared,
     /// Whether group 5, terminals' usual one, exists inside.
     pub(crate) has_tty_group: bool,
     /// The filter of system calls, where libcontainer is to load it and not our executor.
@@ -80,7 +58,6 @@ pub(crate) fn build(input: &SpecInput<'_>) -> Value {
         "capabilities": {
             "bounding": input.caps, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
         },
-        "rlimits": settings.limits.ulimits.iter().map(rlimit).collect::<Vec<_>>(),
     });
     // The key must be absent when it is off: an explicit false makes libcontainer load seccomp too late.
     if settings.security.no_new_privileges {
@@ -93,10 +70,8 @@ pub(crate) fn build(input: &SpecInput<'_>) -> Value {
         "process": process,
         "mounts": mounts(input),
         "linux": {
-            "cgroupsPath": cgroup::path(input.id),
-            "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}],
-            "maskedPaths": MASKED.iter().map(|path| (*path).to_owned()).chain(input.masked.iter().cloned()).collect::<Vec<_>>(),
-            "readonlyPaths": READ_ONLY,
+            "cgroupsPath": input.group.path,
+            "namespaces": namespaces(input),
             "rootfsPropagation": "private",
         },
     });
@@ -106,8 +81,16 @@ pub(crate) fn build(input: &SpecInput<'_>) -> Value {
     spec
 }
 
-fn rlimit(limit: &Ulimit) -> Value {
-    json!({"type": limit.kind, "soft": limit.soft, "hard": limit.hard})
+fn namespaces(input: &SpecInput<'_>) -> Vec<Value> {
+    let mut kinds = vec!["pid", "mount", "ipc", "uts"];
+    // Otherwise it has ours, which starts at our own group.
+    if input.group.dir.is_some() {
+        kinds.push("cgroup");
+    }
+    kinds
+        .into_iter()
+        .map(|kind| json!({"type": kind}))
+        .collect()
 }
 
 fn mount(kind: &str, destination: &str, options: &[&str]) -> Value {
@@ -129,7 +112,11 @@ fn mounts(input: &SpecInput<'_>) -> Vec<Value> {
     if input.has_tty_group {
         devpts.push("gid=5");
     }
-    let shm = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];
+    let shm = format!(
+        "size={}",
+        input.settings.limits.shm_size.unwrap_or(SHM_BYTES_DEFAULT)
+    );
+    let shm = ["nosuid", "noexec", "nodev", "mode=1777", &shm];
     let mut mounts = vec![
         mount("proc", "/proc", &["nosuid", "noexec", "nodev"]),
         mount(
@@ -207,7 +194,6 @@ mod tests {
             home: "/".into(),
         };
         build(&SpecInput {
-            id: "ab",
             settings,
             args: vec!["true".into()],
             env: vec!["PATH=/bin".into(), "HOME=/".into()],
@@ -233,7 +219,10 @@ mod tests {
             ],
             tmpfs: vec!["/run:exec".parse().expect("valid")],
             cgroup_view: Path::new("/b/cgroup"),
-            masked: Vec::new(),
+            group: &Prepared {
+                path: "/berth-ab".into(),
+                ..Prepared::default()
+            },
             has_tty_group: false,
             seccomp: None,
         })

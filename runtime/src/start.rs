@@ -195,7 +195,7 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
     match (verb.to_str()?, rest.as_slice()) {
         (SUPERVISE, [bundle, mode]) => {
             let mode = StartMode::parse(mode)?;
-            Some(supervise::outside(Path::new(bundle), mode))
+            Some(supervise::outside(Path::new(bundle), mode, say))
         }
         (INSIDE, [bundle, mode]) => {
             let mode = StartMode::parse(mode)?;

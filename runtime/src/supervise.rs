@@ -16,6 +16,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::attend::{Attendant, AttendantInput};
 use crate::backoff::Backoff;
+use crate::cgroup_limits::{self, Prepared};
 use crate::client::Client;
 use crate::container::{Container, Containers, make_private};
 use crate::document;
@@ -26,18 +27,18 @@ use crate::log::{LogDriver, Writer};
 use crate::network::Network;
 use crate::plan::{self, Plan, Planned};
 use crate::proc::ProcessId;
-use crate::record::{Notes, STATE};
+use crate::record::{Notes, Record, STATE};
 use crate::signals::Signals;
 use crate::start::{INSIDE, Start, StartMode};
 use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{cgroup, clock, overlay, remove, seal, socket, sys, userns};
+use crate::{clock, overlay, pivotable, remove, seal, socket, sys, userns, walls};
 
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
 
 /// The first half. Returns only on failure.
-pub(crate) fn outside(bundle: &Path, mode: StartMode) -> Result<u8> {
+pub(crate) fn outside(bundle: &Path, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
     userns::assert_single_thread()?;
     Signals::block()?;
     if mode != StartMode::Foreground {
@@ -45,7 +46,7 @@ pub(crate) fn outside(bundle: &Path, mode: StartMode) -> Result<u8> {
     }
     let start = Start::read(bundle)?;
     let container = claim(&start)?;
-    let outcome = enter(bundle, &start, &container, mode);
+    let outcome = enter(bundle, &start, &container, mode, say);
     let cleaned = give_up(&start, &container);
     let Err(error) = outcome;
     cleaned.and(Err(error))
@@ -85,9 +86,21 @@ fn enter(
     start: &Start,
     container: &Container,
     mode: StartMode,
+    say: &mut dyn FnMut(&str),
 ) -> Result<std::convert::Infallible> {
     sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
-    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWCGROUP;
+    let group = cgroup_limits::prepare(&container.record.id, &container.record.settings.limits)?;
+    group.not_applied.iter().for_each(|line| say(line));
+    group.write(bundle)?;
+    let mut flags = UnshareFlags::NEWNS;
+    if let Some(dir) = &group.dir {
+        let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
+        notes.cgroup = Some(dir.clone());
+        notes.write(&container.dir)?;
+    } else {
+        // With a group of the container's own the supervisor must see the whole tree, to move it there.
+        flags |= UnshareFlags::NEWCGROUP;
+    }
     if container.record.settings.net.network == Network::None {
         flags |= UnshareFlags::NEWNET;
     }
@@ -183,9 +196,12 @@ fn run(
     let record = &container.record;
     let rootfs = bundle.join("rootfs");
     make_private(&rootfs)?;
-    let cgroup_view = cgroup::prepare(&start.run_dir.join("cgroup"))?;
+    pivotable::make(&rootfs)?;
+    let group = Prepared::read(bundle)?;
+    let cgroup_view = group.view(&start.run_dir)?;
     if record.settings.net.network == Network::None {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
+        walls::set_network(&record.settings)?;
     }
     overlay::mount(
         &record.lower,
@@ -199,23 +215,28 @@ fn run(
         bundle,
         rootfs: &rootfs,
         cgroup_view: &cgroup_view,
+        group: &group,
         protected,
         run_dir: &start.run_dir,
     })?;
+    plan.warnings.iter().for_each(|line| attendant.say(line));
     document::write(&bundle.join("config.json"), &plan.spec)?;
-    let mut ready = Prepared {
+    let mut ready = Ready {
         bundle,
+        group,
         state_dir: libcontainer_dir(&start.run_dir)?,
         container,
         plan,
     };
     // What a supervisor that was killed has left.
     remove::remove_tree(&container.containers.libcontainer(&record.id))?;
-    // Only libcontainer reads it, and from the file.
-    ready.plan.spec = serde_json::Value::Null;
     let mut backoff = Backoff::default();
     loop {
         let began = clock::uptime();
+        if backoff.restarts() > 0 {
+            // It went with the life before.
+            ready.group = cgroup_limits::prepare(&record.id, &record.settings.limits)?;
+        }
         let code = live(&ready, attendant)?;
         if attendant.stopped_by_hand() {
             return Ok(code);
@@ -235,15 +256,16 @@ fn run(
 }
 
 /// What every life of a container begins with.
-struct Prepared<'a> {
+struct Ready<'a> {
     bundle: &'a Path,
+    group: Prepared,
     state_dir: PathBuf,
     container: &'a Container,
     plan: Planned,
 }
 
 /// One life: makes the container, attends it, and takes it down.
-fn live(ready: &Prepared<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
+fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
     let settings = &ready.container.record.settings;
     let owner = ready.plan.owner;
     let (console, mut stdio, mut ends) = if settings.terminal {
@@ -268,8 +290,13 @@ fn live(ready: &Prepared<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
         finish: Finish {
             seccomp: ready.plan.filter.clone().map(Arc::new),
             become_user: ready.plan.become_user,
+            rlimits: ready.plan.rlimits.clone(),
         },
     })?;
+    let walls = walls::verify(engine.pid().unwrap_or_default(), &ready.plan.spec);
+    if let Err(error) = walls.and_then(|()| restrain(&engine, ready, attendant)) {
+        return engine.abandon().and(Err(error));
+    }
     let outcome = console
         .map(|console| console.accept(owner))
         .transpose()
@@ -279,11 +306,40 @@ fn live(ready: &Prepared<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
             }
             attend(&mut engine, stdio, ready.container, attendant)
         });
+    note_oom(ready.container, &ready.group)?;
     match outcome {
         Ok(code) => engine.delete().map(|()| code),
         Err(error @ Error::Exec { .. }) => engine.delete().and(Err(error)),
         Err(error) => engine.abandon().and(Err(error)),
     }
+}
+
+/// What is done to the first process before its program runs: its limits are checked to hold.
+fn restrain(engine: &Engine, ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<()> {
+    let record: &Record = &ready.container.record;
+    let pid = engine.pid().unwrap_or_default();
+    if !ready.group.holds(pid)? {
+        attendant.say("limits not applied: the container could not be moved to its control group");
+    }
+    let Some(score) = record.settings.limits.oom_score_adj else {
+        return Ok(());
+    };
+    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()) {
+        attendant.say(&format!(
+            "oom score not applied: only root makes a process safer than its parent: {error}"
+        ));
+    }
+    Ok(())
+}
+
+/// Writes down whether the kernel killed something in the container, before its group goes.
+fn note_oom(container: &Container, group: &Prepared) -> Result<()> {
+    if !group.dir.as_deref().is_some_and(cgroup_limits::oom_killed) {
+        return Ok(());
+    }
+    let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
+    notes.oom_killed = true;
+    notes.write(&container.dir)
 }
 
 /// Starts what libcontainer has made and stays with it until it ends.
@@ -341,6 +397,9 @@ fn give_up(start: &Start, container: &Container) -> Result<()> {
     }
     if Notes::read(&container.dir)?.is_some_and(|notes| notes.started.is_some()) {
         return Ok(());
+    }
+    if let Some(dir) = Notes::read(&container.dir)?.and_then(|notes| notes.cgroup) {
+        cgroup_limits::remove(&dir)?;
     }
     let (state, before) = (container.dir.join(STATE), container.dir.join(STATE_BEFORE));
     match std::fs::rename(&before, &state) {
