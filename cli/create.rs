@@ -10,6 +10,8 @@ mod network;
 mod process;
 mod security;
 
+pub(crate) use process::variable;
+
 use clap::ValueEnum;
 use fetch::Source;
 use runtime::{Containers, CreateOptions, IdHelpers, Ids, Settings, StartOptions};

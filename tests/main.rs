@@ -19,6 +19,7 @@ mod chunked;
 mod confined;
 mod containers;
 mod diff;
+mod exec;
 mod gc;
 mod hosts;
 mod locks;

@@ -7,6 +7,7 @@ pub(crate) mod completion;
 pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod exec;
 pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod images;

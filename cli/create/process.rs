@@ -49,7 +49,7 @@ impl ProcessFlags {
 }
 
 /// `-e NAME=VALUE`; `-e NAME` takes the value from our environment, and nothing when it is not there.
-fn variable(text: &str) -> Option<(String, String)> {
+pub(crate) fn variable(text: &str) -> Option<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => Some((text.to_owned(), std::env::var(text).ok()?)),

@@ -21,21 +21,10 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use rustix::process::{Pid, Signal, WaitOptions};
-use rustix::thread::{
-    CapabilitySet, UnshareFlags, capability_is_in_bounding_set, remove_capability_from_bounding_set,
-};
 
 use crate::error::{Error, Result};
+use crate::finish::Finish;
 use crate::{sys, userns};
-
-/// What the executor does besides executing.
-#[derive(Debug, Clone)]
-pub(crate) struct Finish {
-    /// The compiled filter of system calls.
-    pub(crate) seccomp: Option<Arc<Vec<u8>>>,
-    /// Become this uid and gid in a user namespace of its own: with one mapped id no other way leads there.
-    pub(crate) become_user: Option<(u32, u32)>,
-}
 
 /// A container that libcontainer has made and not yet started.
 pub(crate) struct Engine {
@@ -78,14 +67,7 @@ impl Engine {
             &Spec::load(&config)
                 .map_err(|error| refused("read the configuration of", input.id)(error.into()))?,
         );
-        let (failure, report) = rustix::pipe::pipe_with(
-            rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK,
-        )
-        .map_err(Error::os("make a pipe"))?;
-        let executor = Launcher {
-            finish: input.finish,
-            report: Arc::new(report),
-        };
+        let (failure, executor) = launcher(input.finish)?;
         let builder = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
             .with_root_path(input.state_dir)
             .and_then(|builder| {
@@ -113,7 +95,7 @@ impl Engine {
             .map_err(refused("create", input.id))?;
         Ok(Self {
             container,
-            failure: failure.into(),
+            failure,
             program: input.program.to_owned(),
         })
     }
@@ -131,13 +113,7 @@ impl Engine {
 
     /// Why the program could not be executed, when that is how the container ended.
     pub(crate) fn exec_failure(&mut self) -> Option<Error> {
-        let mut number = [0; 4];
-        let read = self.failure.read(&mut number).ok()?;
-        let source = std::io::Error::from_raw_os_error(i32::from_ne_bytes(number));
-        (read == number.len()).then(|| Error::Exec {
-            program: self.program.clone(),
-            source,
-        })
+        exec_failure(&mut self.failure, &self.program)
     }
 
     /// Kills a container that cannot be seen through, which would wait for its start for ever otherwise.
@@ -155,6 +131,81 @@ impl Engine {
         let id = self.container.id().to_owned();
         self.container.delete(true).map_err(refused("delete", &id))
     }
+}
+
+/// A program that libcontainer is asked to run in a container that it made before.
+#[derive(Debug)]
+pub(crate) struct EntryInput<'a> {
+    pub(crate) id: &'a str,
+    /// Holds `config.json` and `process.json`, and below `id` libcontainer's view of the container.
+    pub(crate) dir: &'a Path,
+    /// The program, for messages.
+    pub(crate) program: &'a str,
+    /// What stdin, stdout and stderr are instead of ours.
+    pub(crate) stdio: [Option<File>; 3],
+    /// A socket that receives the terminal, when there is one.
+    pub(crate) console: Option<&'a Path>,
+    pub(crate) finish: Finish,
+}
+
+/// Runs a program in a container that runs, and gives its pid as this process, its parent, sees it. When this returns, the
+/// program has been executed.
+pub(crate) fn enter(input: EntryInput<'_>) -> Result<i32> {
+    userns::assert_single_thread()?;
+    assert_config(
+        &Spec::load(input.dir.join("config.json"))
+            .map_err(|error| refused("exec in", input.id)(error.into()))?,
+    );
+    let (mut failure, executor) = launcher(input.finish)?;
+    let [stdin, stdout, stderr] = input.stdio;
+    let outcome = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
+        .with_root_path(input.dir)
+        .and_then(|mut builder| {
+            builder.stdin = stdin.map(OwnedFd::from);
+            builder.stdout = stdout.map(OwnedFd::from);
+            builder.stderr = stderr.map(OwnedFd::from);
+            builder
+                .with_executor(executor)
+                .with_console_socket(input.console)
+                .validate_id()
+        })
+        .and_then(|builder| {
+            builder
+                .as_tenant()
+                .with_process(Some(input.dir.join("process.json")))
+                .with_detach(input.console.is_some())
+                .build()
+        });
+    match exec_failure(&mut failure, input.program) {
+        Some(error) => {
+            // The process that would have become the program ends by itself; nobody else would notice soon.
+            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::empty()) {}
+            Err(error)
+        }
+        None => outcome
+            .map(nix::unistd::Pid::as_raw)
+            .map_err(refused("exec in", input.id)),
+    }
+}
+
+/// Our executor, and the pipe that tells why it could not execute.
+fn launcher(finish: Finish) -> Result<(File, Launcher)> {
+    let (failure, report) = rustix::pipe::pipe_with(
+        rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK,
+    )
+    .map_err(Error::os("make a pipe"))?;
+    let report = Arc::new(report);
+    Ok((failure.into(), Launcher { finish, report }))
+}
+
+fn exec_failure(failure: &mut File, program: &str) -> Option<Error> {
+    let mut number = [0; 4];
+    let read = failure.read(&mut number).ok()?;
+    let source = std::io::Error::from_raw_os_error(i32::from_ne_bytes(number));
+    (read == number.len()).then(|| Error::Exec {
+        program: program.to_owned(),
+        source,
+    })
 }
 
 /// Fails the process when a rule is broken that would otherwise kill bystanders or run an image's code as ours. These are
@@ -228,13 +279,7 @@ impl Launcher {
         // The supervisor blocks signals, and some are ignored; both would be inherited.
         sys::default_signals();
         SigSet::all().thread_unblock()?;
-        if let Some((uid, gid)) = self.finish.become_user {
-            become_user(uid, gid).map_err(|_| Errno::EPERM)?;
-        }
-        if let Some(program) = &self.finish.seccomp {
-            sys::load_seccomp(program)
-                .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
-        }
+        self.finish.apply()?;
         execute(program, path, &args, &env)
     }
 }
@@ -266,29 +311,4 @@ fn execute(
         }
     }
     Err(refused)
-}
-
-/// Enters a user namespace in which root outside is `uid` and `gid`. Root there is who owns every file, so the user owns
-/// every file.
-fn become_user(uid: u32, gid: u32) -> std::io::Result<()> {
-    let bits = (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit));
-    // Beyond the kernel's last capability the question is an error, and so nothing to take away.
-    let absent: Vec<_> = bits
-        .filter(|cap| capability_is_in_bounding_set(*cap) == Ok(false))
-        .collect();
-    sys::unshare(UnshareFlags::NEWUSER)?;
-    // A new namespace starts with every capability in the bounding set.
-    for cap in absent {
-        remove_capability_from_bounding_set(cap)?;
-    }
-    std::fs::write("/proc/self/setgroups", "deny").or_else(|error| {
-        // Denied for good in the namespace above already.
-        if error.kind() == std::io::ErrorKind::PermissionDenied {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })?;
-    std::fs::write("/proc/self/uid_map", format!("{uid} 0 1\n"))?;
-    std::fs::write("/proc/self/gid_map", format!("{gid} 0 1\n"))
 }

@@ -38,11 +38,20 @@ pub(crate) fn join(container: &Container, verb: &'static str) -> Result<()> {
     if !supervisor.alive() {
         return Err(not_running()?);
     }
-    let kinds = ThreadNameSpaceType::USER
-        | ThreadNameSpaceType::MOUNT
-        | ThreadNameSpaceType::CONTROL_GROUP
-        | ThreadNameSpaceType::NETWORK;
+    let mut kinds =
+        ThreadNameSpaceType::USER | ThreadNameSpaceType::MOUNT | ThreadNameSpaceType::CONTROL_GROUP;
+    // The host's own may not be entered, not even by whoever is in it.
+    if network(supervisor.pid)? != network(std::process::id())? {
+        kinds |= ThreadNameSpaceType::NETWORK;
+    }
     move_into_thread_name_spaces(pidfd.as_fd(), kinds)
         .map_err(Error::os("enter the container's namespaces"))?;
     userns::become_root()
+}
+
+/// What tells the network namespace of a process from every other.
+fn network(pid: impl std::fmt::Display) -> Result<(u64, u64)> {
+    let path = format!("/proc/{pid}/ns/net");
+    let stat = rustix::fs::stat(&path).map_err(Error::io("look at", &path))?;
+    Ok((stat.st_dev, stat.st_ino))
 }

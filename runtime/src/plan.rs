@@ -100,7 +100,8 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     })
 }
 
-fn find_user(root: &InRoot, wanted: &str) -> Result<User> {
+/// Looks the user up in the container's own accounts.
+pub(crate) fn find_user(root: &InRoot, wanted: &str) -> Result<User> {
     let read = |path| {
         Ok::<_, Error>(
             root.read_text(path, ACCOUNTS_BYTES_MAX)?
@@ -112,7 +113,7 @@ fn find_user(root: &InRoot, wanted: &str) -> Result<User> {
 
 /// The user that libcontainer is told and the one that the executor becomes. With one id only root exists, and any other
 /// user is made of it at the last moment; supplementary groups do not exist then.
-fn place_user(record: &Record, wanted: &User) -> Result<(User, Option<(u32, u32)>)> {
+pub(crate) fn place_user(record: &Record, wanted: &User) -> Result<(User, Option<(u32, u32)>)> {
     if record.maps.is_single() {
         let root = User {
             uid: 0,

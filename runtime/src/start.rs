@@ -17,12 +17,14 @@ use crate::container::{Container, make_private};
 use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
-use crate::{probe, remove, supervise};
+use crate::{probe, remove, supervise, tenant};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
 pub(crate) const SUPERVISE: &str = "__supervise";
 /// Hidden argument: inside it, running from a sealed copy.
 pub(crate) const INSIDE: &str = "__inside";
+/// Hidden argument: run a program in a container, from a sealed copy in its supervisor's namespaces.
+pub(crate) const EXEC: &str = "__exec";
 /// Hidden argument: remove a container's files from within its user namespace.
 pub(crate) const REMOVE: &str = "__remove";
 /// Hidden argument: try out what this host can do.
@@ -102,6 +104,7 @@ pub fn dispatch(args: &[OsString]) -> Option<Result<u8>> {
     match (verb.to_str()?, rest.as_slice()) {
         (SUPERVISE, [bundle]) => Some(supervise::outside(Path::new(bundle))),
         (INSIDE, [bundle]) => Some(supervise::inside(Path::new(bundle))),
+        (EXEC, [dir]) => Some(tenant::inside(Path::new(dir))),
         (REMOVE, [root, run_dir, id, volumes, helpers]) => {
             Some(remove_inside([root, run_dir, id, volumes, helpers]).map(|()| 0))
         }

@@ -15,8 +15,9 @@ use rustix::thread::UnshareFlags;
 use crate::cgroup;
 use crate::container::{Container, Containers, make_private};
 use crate::document;
-use crate::engine::{Engine, EngineInput, Finish};
+use crate::engine::{Engine, EngineInput};
 use crate::error::{Error, Result};
+use crate::finish::Finish;
 use crate::network::Network;
 use crate::plan::{self, Plan};
 use crate::proc::ProcessId;
@@ -127,6 +128,7 @@ fn run(bundle: &Path, start: &Start, container: &Container) -> Result<u8> {
         finish: Finish {
             seccomp: plan.filter.map(Arc::new),
             become_user: plan.become_user,
+            ..Finish::default()
         },
     })?;
     match attend(&mut engine, &signals, console, container) {

@@ -1,9 +1,9 @@
 //! The crate's only `unsafe`: system calls that no safe crate wraps. Each function does one call, checks its result and
 //! gives it a safe signature; nothing here decides anything.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
@@ -151,6 +151,15 @@ pub(crate) fn default_signals() {
 
 /// Makes the detached mount at `tree` read-only, for good: it is in no namespace where it could be remounted.
 pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
+    set_read_only(tree.as_raw_fd(), c"")
+}
+
+/// Makes the mount at the absolute `path` read-only in this mount namespace.
+pub(crate) fn remount_read_only(path: &CStr) -> io::Result<()> {
+    set_read_only(libc::AT_FDCWD, path)
+}
+
+fn set_read_only(dir: RawFd, path: &CStr) -> io::Result<()> {
     let attr = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY,
         attr_clr: 0,
@@ -158,12 +167,12 @@ pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
         userns_fd: 0,
     };
     let size = std::mem::size_of::<libc::mount_attr>();
-    // SAFETY: mount_setattr reads `size` bytes of one initialised mount_attr; the path is an empty C string.
+    // SAFETY: mount_setattr reads `size` bytes of one initialised mount_attr; the path is a C string.
     let status = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            tree.as_raw_fd(),
-            c"".as_ptr(),
+            dir,
+            path.as_ptr(),
             libc::AT_EMPTY_PATH,
             &raw const attr,
             size,
@@ -174,4 +183,14 @@ pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Takes over a descriptor that the program before this one has left open under `number`; `None` when there is none.
+pub(crate) fn inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: F_GETFD only asks whether the number is a descriptor.
+    if number < 3 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return None;
+    }
+    // SAFETY: it is open, and nothing in this process, which has just begun, owns it.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
 }

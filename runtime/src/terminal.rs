@@ -118,7 +118,8 @@ pub(crate) fn stdin() -> BorrowedFd<'static> {
     rustix::stdio::stdin()
 }
 
-fn own_size() -> Option<Winsize> {
+/// The size of our own terminal, when there is one.
+pub(crate) fn own_size() -> Option<Winsize> {
     [
         rustix::stdio::stdin(),
         rustix::stdio::stdout(),
