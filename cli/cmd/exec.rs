@@ -6,7 +6,7 @@ use runtime::{Containers, ExecOptions};
 
 use super::supervise::run_failure;
 use crate::context::Context;
-use crate::create::{BERTH_FAILED, variable};
+use crate::create::{BERTH_FAILED, variables};
 use crate::report::Failure;
 
 /// Run a command in a running container
@@ -27,6 +27,9 @@ pub(crate) struct ExecArgs {
     /// Set a variable; without a value it is taken from the environment
     #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+    /// Set the variables of a file of NAME=VALUE lines
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<String>,
     /// Start in this directory
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -57,7 +60,7 @@ pub(crate) fn exec(args: ExecArgs, context: &Context) -> Result<ExitCode, Failur
         command: args.command,
         user: args.user,
         workdir: args.workdir,
-        env: args.env.iter().filter_map(|text| variable(text)).collect(),
+        env: variables(&args.env_file, &args.env)?,
         interactive: args.interactive,
         terminal: args.tty,
         detach: args.detach,

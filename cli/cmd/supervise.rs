@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::report::{Failure, store_hint};
+use crate::report::{Failure, note, printable, store_hint};
 
 /// Does what a hidden argument asks for; `None` when the command line is a user's.
 pub(crate) fn dispatch() -> Option<ExitCode> {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    Some(match runtime::dispatch(&args)? {
+    let mut say = |line: &str| note!("warning: {}", printable(line));
+    Some(match runtime::dispatch(&args, &mut say)? {
         Ok(code) => ExitCode::from(code),
         Err(error) => run_failure(error).report(),
     })

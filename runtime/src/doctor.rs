@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::XattrFlags;
 use serde::Serialize;
 
-use crate::cgroup;
+use crate::cgroup_limits;
+use crate::delegation::{Lack, names, own_group};
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::naming;
@@ -187,31 +188,26 @@ fn check_cgroup(dir: &Path, helpers: &IdHelpers) -> Result<Check> {
             "the kernel needs cgroup2: boot with systemd.unified_cgroup_hierarchy=1".into(),
         ));
     }
-    if !cgroup::host_is_unified()? {
-        return Ok(warn(
-            "control groups version 1 or hybrid: containers run without resource limits",
-            "boot with systemd.unified_cgroup_hierarchy=1".into(),
-        ));
-    }
     let groups = read_optional(Path::new("/proc/self/cgroup"))?;
-    let own = groups
-        .lines()
-        .find_map(|line| line.strip_prefix("0::/"))
-        .unwrap_or_default();
-    let own = Path::new("/sys/fs/cgroup").join(own);
-    let delegated = rustix::fs::access(
-        own.join("cgroup.subtree_control"),
-        rustix::fs::Access::WRITE_OK,
-    )
-    .is_ok();
-    Ok(if delegated {
-        ok("control groups version 2, delegated to this user")
-    } else {
-        warn(
-            "control groups version 2, not delegated: containers run without resource limits",
-            "start berth with: systemd-run --user --scope -p Delegate=yes berth …".into(),
-        )
-    })
+    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
+    let lack = match own_group(&groups, &mounts) {
+        Ok(own) if !cgroup_limits::is_delegated(&own) => Lack::Delegation,
+        Ok(own) => {
+            let given = read_optional(&own.dir.join("cgroup.controllers"))?;
+            let missing = cgroup_limits::CONTROLLERS
+                .into_iter()
+                .find(|name| !names(&given).contains(name));
+            match missing {
+                None => return Ok(ok("control groups version 2, delegated to this user")),
+                Some(controller) => Lack::Controller(controller),
+            }
+        }
+        Err(lack) => lack,
+    };
+    Ok(warn(
+        format!("limits of memory, processes and processors: {}", lack.why()),
+        lack.fix().unwrap_or_default().into(),
+    ))
 }
 
 fn check_xattrs(dir: &Path) -> Check {

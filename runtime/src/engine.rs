@@ -8,7 +8,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,11 +20,13 @@ use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use crate::error::{Error, Result};
 use crate::finish::Finish;
-use crate::{sys, userns};
+use crate::living::Launch;
+use crate::stdio::Ends;
+use crate::{init, sys, userns};
 
 /// A container that libcontainer has made and not yet started.
 pub(crate) struct Engine {
@@ -51,8 +53,8 @@ pub(crate) struct EngineInput<'a> {
     pub(crate) state_dir: &'a Path,
     /// The program, for messages.
     pub(crate) program: &'a str,
-    /// Whether the container reads nothing.
-    pub(crate) stdin_null: bool,
+    /// Its stdio.
+    pub(crate) ends: Ends,
     /// A socket that receives the terminal, when there is one.
     pub(crate) console: Option<&'a Path>,
     pub(crate) finish: Finish,
@@ -67,7 +69,11 @@ impl Engine {
             &Spec::load(&config)
                 .map_err(|error| refused("read the configuration of", input.id)(error.into()))?,
         );
-        let (failure, executor) = launcher(input.finish)?;
+        let finish = Finish {
+            parent: Some(Arc::new(this_process()?)),
+            ..input.finish
+        };
+        let (failure, executor) = launcher(finish)?;
         let builder = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
             .with_root_path(input.state_dir)
             .and_then(|builder| {
@@ -76,15 +82,8 @@ impl Engine {
                     .with_console_socket(input.console)
                     .validate_id()
             });
-        let null = File::open("/dev/null").map_err(Error::io("open", "/dev/null"))?;
         let container = builder
-            .map(|builder| {
-                if input.stdin_null {
-                    builder.with_stdin(null)
-                } else {
-                    builder
-                }
-            })
+            .map(|builder| with_stdio(builder, input.ends))
             .and_then(|builder| {
                 builder
                     .as_init(input.bundle)
@@ -111,9 +110,23 @@ impl Engine {
         self.container.start().map_err(refused("start", &id))
     }
 
-    /// Why the program could not be executed, when that is how the container ended.
-    pub(crate) fn exec_failure(&mut self) -> Option<Error> {
-        exec_failure(&mut self.failure, &self.program)
+    /// What becomes readable when the outcome of the start is known.
+    pub(crate) fn launch_fd(&self) -> BorrowedFd<'_> {
+        self.failure.as_fd()
+    }
+
+    /// The outcome of the start: the pipe is closed when the program is executed, and carries the kernel's number when it
+    /// cannot be.
+    pub(crate) fn launch(&mut self) -> Launch {
+        let mut number = [0; 4];
+        match self.failure.read(&mut number) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Launch::Pending,
+            Ok(read) if read == number.len() => Launch::Failed(Error::Exec {
+                program: self.program.clone(),
+                source: std::io::Error::from_raw_os_error(i32::from_ne_bytes(number)),
+            }),
+            _ => Launch::Running,
+        }
     }
 
     /// Kills a container that cannot be seen through, which would wait for its start for ever otherwise.
@@ -142,29 +155,34 @@ pub(crate) struct EntryInput<'a> {
     /// The program, for messages.
     pub(crate) program: &'a str,
     /// What stdin, stdout and stderr are instead of ours.
-    pub(crate) stdio: [Option<File>; 3],
+    pub(crate) ends: Ends,
     /// A socket that receives the terminal, when there is one.
     pub(crate) console: Option<&'a Path>,
     pub(crate) finish: Finish,
 }
 
+/// A program that was run in a container.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entered {
+    /// Its pid as this process sees it.
+    pub(crate) pid: i32,
+    /// Whether it is in the control group that it was to be in.
+    pub(crate) in_group: bool,
+}
+
 /// Runs a program in a container that runs, and gives its pid as this process, its parent, sees it. When this returns, the
 /// program has been executed.
-pub(crate) fn enter(input: EntryInput<'_>) -> Result<i32> {
+pub(crate) fn enter(input: EntryInput<'_>) -> Result<Entered> {
     userns::assert_single_thread()?;
     assert_config(
         &Spec::load(input.dir.join("config.json"))
             .map_err(|error| refused("exec in", input.id)(error.into()))?,
     );
     let (mut failure, executor) = launcher(input.finish)?;
-    let [stdin, stdout, stderr] = input.stdio;
     let outcome = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
         .with_root_path(input.dir)
-        .and_then(|mut builder| {
-            builder.stdin = stdin.map(OwnedFd::from);
-            builder.stdout = stdout.map(OwnedFd::from);
-            builder.stderr = stderr.map(OwnedFd::from);
-            builder
+        .and_then(|builder| {
+            with_stdio(builder, input.ends)
                 .with_executor(executor)
                 .with_console_socket(input.console)
                 .validate_id()
@@ -176,14 +194,26 @@ pub(crate) fn enter(input: EntryInput<'_>) -> Result<i32> {
                 .with_detach(input.console.is_some())
                 .build()
         });
-    match exec_failure(&mut failure, input.program) {
-        Some(error) => {
+    let mut in_group = true;
+    let mut number = read_number(&mut failure);
+    if number.is_some_and(|number| number < 0) {
+        in_group = false;
+        number = read_number(&mut failure);
+    }
+    match number {
+        Some(number) => {
             // The process that would have become the program ends by itself; nobody else would notice soon.
             while let Ok(Some(_)) = rustix::process::wait(WaitOptions::empty()) {}
-            Err(error)
+            Err(Error::Exec {
+                program: input.program.to_owned(),
+                source: std::io::Error::from_raw_os_error(number),
+            })
         }
         None => outcome
-            .map(nix::unistd::Pid::as_raw)
+            .map(|pid| Entered {
+                pid: pid.as_raw(),
+                in_group,
+            })
             .map_err(refused("exec in", input.id)),
     }
 }
@@ -198,14 +228,11 @@ fn launcher(finish: Finish) -> Result<(File, Launcher)> {
     Ok((failure.into(), Launcher { finish, report }))
 }
 
-fn exec_failure(failure: &mut File, program: &str) -> Option<Error> {
+/// What the executor has to tell: why it could not execute, or negative, why it is not in the container's control group.
+fn read_number(report: &mut File) -> Option<i32> {
     let mut number = [0; 4];
-    let read = failure.read(&mut number).ok()?;
-    let source = std::io::Error::from_raw_os_error(i32::from_ne_bytes(number));
-    (read == number.len()).then(|| Error::Exec {
-        program: program.to_owned(),
-        source,
-    })
+    let read = report.read(&mut number).ok()?;
+    (read == number.len()).then(|| i32::from_ne_bytes(number))
 }
 
 /// Fails the process when a rule is broken that would otherwise kill bystanders or run an image's code as ours. These are
@@ -249,9 +276,12 @@ impl Executor for Launcher {
         Err(ExecutorError::Other(error.desc().to_owned()))
     }
 
-    /// Says yes to everything: whether a program can be executed is what executing it tells.
+    /// Whether a program can be executed is what executing it tells. This is the last moment before the container waits
+    /// for its start, which nobody would give it if the supervisor ended now.
     fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
-        Ok(())
+        self.finish
+            .end_with_parent()
+            .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
     }
 }
 
@@ -279,9 +309,36 @@ impl Launcher {
         // The supervisor blocks signals, and some are ignored; both would be inherited.
         sys::default_signals();
         SigSet::all().thread_unblock()?;
+        if let Err(error) = self.finish.enter_group() {
+            // Told, and no reason not to run.
+            rustix::io::write(&*self.report, &(-(error as i32)).to_ne_bytes()).ok();
+        }
         self.finish.apply()?;
+        if self.finish.init {
+            init::stay_behind()?;
+        }
         execute(program, path, &args, &env)
     }
+}
+
+fn with_stdio(builder: ContainerBuilder, ends: Ends) -> ContainerBuilder {
+    let builder = match ends.stdin {
+        Some(fd) => builder.with_stdin(fd),
+        None => builder,
+    };
+    let builder = match ends.stdout {
+        Some(fd) => builder.with_stdout(fd),
+        None => builder,
+    };
+    match ends.stderr {
+        Some(fd) => builder.with_stderr(fd),
+        None => builder,
+    }
+}
+
+fn this_process() -> Result<OwnedFd> {
+    rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
+        .map_err(Error::os("open the supervisor's process"))
 }
 
 /// Executes `program`, looked up in `path` when it has no slash. What was found and refused counts before what was not

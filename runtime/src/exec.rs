@@ -24,6 +24,7 @@ use crate::record::{Notes, State};
 use crate::remove::remove_tree;
 use crate::security::SeccompChoice;
 use crate::start::EXEC;
+use crate::ulimit::{self, Ulimit};
 use crate::{join, plan, process, seal};
 
 /// What messages say was asked for.
@@ -62,6 +63,9 @@ pub(crate) struct Request {
     pub(crate) bounding: Vec<String>,
     pub(crate) held: Vec<String>,
     pub(crate) loads_filter: bool,
+    pub(crate) rlimits: Vec<Ulimit>,
+    /// Whose the terminal is to be.
+    pub(crate) owner: Option<(u32, u32)>,
     pub(crate) become_user: Option<(u32, u32)>,
     /// Whether the first process of the container is that user in a namespace of its own.
     pub(crate) join_user: bool,
@@ -143,7 +147,7 @@ impl Container {
             Error::Image { why } => Error::option("--user", wanted, why),
             other => other,
         };
-        let found = plan::find_user(&root, wanted).map_err(of_user)?;
+        let found = plan::find_user(&root, wanted, &record.settings).map_err(of_user)?;
         let (user, become_user) = plan::place_user(record, &found).map_err(of_user)?;
         let cwd = working_dir(&root, container, options)?;
         let choice = record.settings.security.seccomp.clone();
@@ -180,6 +184,12 @@ impl Container {
             held: exec_plan::held(&user, &bounding),
             bounding,
             loads_filter,
+            rlimits: ulimit::within(
+                &record.settings.limits.ulimits,
+                ulimit::most,
+                &mut Vec::new(),
+            ),
+            owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
             become_user,
             join_user: become_user.is_some_and(|ids| is_user(init, ids)),
             cgroup: None,

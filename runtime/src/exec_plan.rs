@@ -57,7 +57,7 @@ pub(crate) fn process(plan: &EntryPlan<'_>) -> Value {
             "bounding": bounding, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
         },
     });
-    for same in ["rlimits", "noNewPrivileges", "oomScoreAdj"] {
+    for same in ["noNewPrivileges", "oomScoreAdj"] {
         if let Some(value) = model.get(same) {
             process[same] = value.clone();
         }
@@ -148,7 +148,6 @@ mod tests {
             "process": {
                 "env": ["A=1", "HOME=/root", "PATH=/bin"],
                 "user": {"uid": 0, "gid": 0, "umask": 0o027},
-                "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 2}],
                 "noNewPrivileges": true,
                 "capabilities": {
                     "bounding": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"],
@@ -192,7 +191,6 @@ mod tests {
             (&caps["inheritable"], &caps["ambient"]),
             (&json!([]), &json!([]))
         );
-        assert_eq!(root["rlimits"][0]["hard"], 2);
         assert_eq!(
             (&root["noNewPrivileges"], &root["terminal"]),
             (&json!(true), &json!(true))

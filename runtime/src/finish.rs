@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
 use rustix::termios::Winsize;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, LinkNameSpaceType, UnshareFlags, capability_is_in_bounding_set,
@@ -15,6 +17,7 @@ use rustix::thread::{
 };
 
 use crate::sys;
+use crate::ulimit::{self, Ulimit};
 
 /// What the executor does besides executing.
 #[derive(Debug, Clone, Default)]
@@ -23,12 +26,18 @@ pub(crate) struct Finish {
     pub(crate) seccomp: Option<Arc<Vec<u8>>>,
     /// Become this uid and gid in a user namespace of its own: with one mapped id no other way leads there.
     pub(crate) become_user: Option<(u32, u32)>,
+    /// Set this late, since few descriptors or little memory would stop libcontainer.
+    pub(crate) rlimits: Vec<Ulimit>,
+    /// A pidfd of our parent, when the program is to end with it.
+    pub(crate) parent: Option<Arc<OwnedFd>>,
     /// Enter this user namespace, a child of ours, where the container's first process is in one of its own.
     pub(crate) join_user: Option<Arc<OwnedFd>>,
     /// Move into the control group whose `cgroup.procs` this is.
     pub(crate) cgroup: Option<Arc<OwnedFd>>,
     /// The size of the terminal on stdin.
     pub(crate) size: Option<Winsize>,
+    /// Whether an init stays behind as the first process, and the program is its child.
+    pub(crate) init: bool,
     /// The capabilities to end with, where more were kept so that the filter could be loaded.
     pub(crate) caps: Option<Caps>,
 }
@@ -43,11 +52,29 @@ pub(crate) struct Caps {
 }
 
 impl Finish {
-    /// Does all of it.
-    pub(crate) fn apply(&self) -> Result<(), Errno> {
-        if let Some(procs) = &self.cgroup {
-            rustix::io::write(procs, b"0").map_err(errno)?;
+    /// Makes the kernel kill this process when its parent ends, and fails when that has ended already.
+    pub(crate) fn end_with_parent(&self) -> Result<(), Errno> {
+        let Some(parent) = &self.parent else {
+            return Ok(());
+        };
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(errno)?;
+        let mut parent = [PollFd::new(&**parent, PollFlags::IN)];
+        match poll(&mut parent, Some(&Timespec::default())) {
+            Ok(0) => Ok(()),
+            _ => Err(Errno::ESRCH),
         }
+    }
+
+    /// Moves this process into its control group.
+    pub(crate) fn enter_group(&self) -> Result<(), Errno> {
+        match &self.cgroup {
+            Some(procs) => rustix::io::write(procs, b"0").map(drop).map_err(errno),
+            None => Ok(()),
+        }
+    }
+
+    /// Does everything else.
+    pub(crate) fn apply(&self) -> Result<(), Errno> {
         if let Some(size) = self.size {
             // It is a terminal that was made a moment ago; a wrong size is no reason not to run.
             rustix::termios::tcsetwinsize(rustix::stdio::stdin(), size).ok();
@@ -57,6 +84,9 @@ impl Finish {
         } else if let Some((uid, gid)) = self.become_user {
             become_user(uid, gid).map_err(|_| Errno::EPERM)?;
         }
+        self.rlimits.iter().try_for_each(ulimit::apply)?;
+        // Becoming another user has made the kernel forget it.
+        self.end_with_parent()?;
         if let Some(caps) = &self.caps {
             for cap in single_caps().filter(|cap| !caps.bounding.contains(*cap)) {
                 drop_from_bounding(cap).map_err(errno)?;

@@ -1,136 +1,207 @@
-//! From start to end of a container: one poll loop over signals, the container's first process and its terminal.
+//! A program that this process is the parent of, until it ends: signals are passed on, and the bytes of its terminal.
 //!
-//! Without a terminal of its own the container has our stdio itself and nothing is relayed. The end is seen through a
-//! pidfd, which is readable whether the process ended long ago or just now, so that no fast exit is missed. Bytes flow
-//! through one small buffer per direction, and a direction is read from only while its buffer is empty: a reader that
-//! stalls, stalls only its own direction, and signals are still passed on.
+//! Without a terminal the program has our stdio itself and no byte passes through here. The end is seen through a pidfd,
+//! which is readable whether the process ended long ago or just now. Nothing is read that there is no room for, and the
+//! last output is taken before our own terminal gets its old mode back.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::sys::signal::{SigSet, Signal as NixSignal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, waitpid};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, waitpid};
 
 use crate::error::{Error, Result};
-use crate::terminal::Terminal;
-use crate::wires::Wires;
+use crate::living::exit_code;
+use crate::log::Stream;
+use crate::own_stdio::OwnOutput;
+use crate::signals::Signals;
+use crate::stdio::{Got, Stdio};
+use crate::sys;
+use crate::terminal::{RawMode, own_size};
 
-/// What is passed on to the container.
-const FORWARDED: [NixSignal; 7] = [
-    NixSignal::SIGINT,
-    NixSignal::SIGTERM,
-    NixSignal::SIGHUP,
-    NixSignal::SIGQUIT,
-    NixSignal::SIGUSR1,
-    NixSignal::SIGUSR2,
-    NixSignal::SIGWINCH,
-];
+/// How much is read at once.
+const READ_BYTES_MAX: usize = 4096;
+/// How much output of an ended program is taken: more than a terminal holds, unless somebody else goes on writing to it.
+const DRAIN_BYTES_MAX: usize = 4 << 20;
 
-/// The signals of this process, read and never delivered.
-#[derive(Debug)]
-pub(crate) struct Signals(SignalFd);
-
-impl Signals {
-    /// Blocks them, in this process and every program that it executes, until someone unblocks them.
-    pub(crate) fn block() -> Result<()> {
-        set().thread_block().map_err(Error::os("block signals"))
-    }
-
-    /// Opens them for reading, together with those that came since they were blocked.
-    pub(crate) fn open() -> Result<Self> {
-        Self::block()?;
-        let fd = SignalFd::with_flags(&set(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
-        Ok(Self(fd.map_err(Error::os("read signals"))?))
-    }
-
-    fn next(&self) -> Result<Option<i32>> {
-        let info = self.0.read_signal().map_err(Error::os("read signals"))?;
-        Ok(info.and_then(|info| i32::try_from(info.ssi_signo).ok()))
-    }
+#[derive(Debug, Clone, Copy)]
+enum Ready {
+    Process,
+    Signals,
+    Master,
+    Input,
+    OwnInput,
+    OwnOutput,
 }
 
-fn set() -> SigSet {
-    FORWARDED.into_iter().collect()
+struct Relay {
+    process: OwnedFd,
+    signals: Signals,
+    stdio: Stdio,
+    output: OwnOutput,
+    input_ended: bool,
 }
 
-/// Relays until the process `pid`, a child of this one, has ended, and gives its exit code: 128 and the signal's number
-/// where a signal ended it.
-pub(crate) fn until_end(pid: i32, signals: &Signals, terminal: Option<Terminal>) -> Result<u8> {
+/// Relays between our stdio and `stdio` until the process `pid`, a child of this one, has ended, and gives its exit code:
+/// 128 and the signal's number where a signal ended it.
+pub(crate) fn until_end(pid: i32, signals: Signals, stdio: Stdio) -> Result<u8> {
     let pid = Pid::from_raw(pid).ok_or_else(|| Error::Os {
-        op: "watch the container",
+        op: "watch the program",
         source: Errno::SRCH.into(),
     })?;
     let process = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-        .map_err(Error::os("watch the container"))?;
-    let mut wires = terminal.map(Wires::new);
-    loop {
-        let ended = step(&process, signals, &mut wires)?;
-        if ended {
-            if let Some(wires) = &mut wires {
-                wires.drain()?;
-            }
-            break;
-        }
-    }
-    drop(wires);
+        .map_err(Error::os("watch the program"))?;
+    let raw = match stdio.input {
+        Some(_) => RawMode::enter()?,
+        None => None,
+    };
+    let mut relay = Relay {
+        process,
+        signals,
+        stdio,
+        output: OwnOutput::of(Stream::Stdout),
+        input_ended: false,
+    };
+    while !relay.step()? {}
+    relay.drain()?;
+    drop(raw);
     let status =
-        waitpid(Some(pid), WaitOptions::empty()).map_err(Error::os("wait for the container"))?;
+        waitpid(Some(pid), WaitOptions::empty()).map_err(Error::os("wait for the program"))?;
     Ok(status.map_or(125, |(_, status)| exit_code(status)))
 }
 
-fn exit_code(status: WaitStatus) -> u8 {
-    let code = status
-        .exit_status()
-        .or_else(|| status.terminating_signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(125)
-}
+impl Relay {
+    /// Waits for something to happen and deals with it. True when the process has ended.
+    fn step(&mut self) -> Result<bool> {
+        let watched = self.watched();
+        let mut fds: Vec<PollFd<'_>> = watched
+            .iter()
+            .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
+            .collect();
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(Error::os("wait for the program")(error)),
+        }
+        let happened: Vec<Ready> = watched
+            .iter()
+            .zip(&fds)
+            .filter(|(_, fd)| !fd.revents().is_empty())
+            .map(|((ready, ..), _)| *ready)
+            .collect();
+        drop((fds, watched));
+        let mut ended = false;
+        for ready in happened {
+            match ready {
+                Ready::Process => ended = true,
+                Ready::Signals => self.pass_signals_on()?,
+                Ready::Master => self.read_master().map(drop)?,
+                Ready::Input => self.stdio.write_input(),
+                Ready::OwnInput => self.read_own_input()?,
+                Ready::OwnOutput => self.write_own_output()?,
+            }
+        }
+        Ok(ended)
+    }
 
-/// Waits for something to happen and deals with it. True when the process has ended.
-fn step(process: &OwnedFd, signals: &Signals, wires: &mut Option<Wires>) -> Result<bool> {
-    let watched = wires.as_ref().map(Wires::watched).unwrap_or_default();
-    let mut fds = vec![
-        PollFd::new(process, PollFlags::IN),
-        PollFd::new(&signals.0, PollFlags::IN),
-    ];
-    if let Some(wires) = wires {
-        fds.extend(
-            watched
-                .iter()
-                .map(|(end, flags)| PollFd::from_borrowed_fd(wires.fd(*end), *flags)),
-        );
+    /// Everything to wait for now; poll reports a hang-up even of what nothing is wanted from, over and over.
+    fn watched(&self) -> Vec<(Ready, BorrowedFd<'_>, PollFlags)> {
+        let read = PollFlags::IN;
+        let mut all = vec![
+            (Ready::Process, self.process.as_fd(), read),
+            (Ready::Signals, self.signals.as_fd(), read),
+        ];
+        let master = self.stdio.sources.first();
+        if let Some(master) = master.filter(|_| !self.output.is_full()) {
+            all.push((Ready::Master, master.fd.as_fd(), read));
+        }
+        if let Some(fd) = self.stdio.waiting_input() {
+            all.push((Ready::Input, fd.as_fd(), PollFlags::OUT));
+        }
+        if self.stdio.takes_input() && !self.input_ended {
+            all.push((Ready::OwnInput, rustix::stdio::stdin(), read));
+        }
+        let own = self.output.waits();
+        all.extend(own.map(|(fd, flags)| (Ready::OwnOutput, fd, flags)));
+        all
     }
-    match poll(&mut fds, None) {
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(error) => return Err(Error::os("wait for the container")(error)),
+
+    fn pass_signals_on(&mut self) -> Result<()> {
+        while let Some(signal) = self.signals.next()? {
+            if signal == libc::SIGWINCH && self.stdio.terminal.is_some() {
+                // Setting the size tells the terminal's foreground processes itself.
+                if let Some(size) = own_size() {
+                    self.stdio.resize(size.ws_row, size.ws_col);
+                }
+                continue;
+            }
+            match sys::pidfd_send_signal(&self.process, signal) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
+                    return Err(Error::os("pass a signal on to the program")(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
-    let happened: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-    drop(fds);
-    while let Some(signal) = signals.next()? {
-        forward(process, signal, wires.as_ref())?;
-    }
-    if let Some(wires) = wires {
-        for ((end, _), flags) in watched.into_iter().zip(happened.iter().skip(2)) {
-            wires.serve(end, *flags)?;
+
+    /// Reads the terminal once and gives how much came.
+    fn read_master(&mut self) -> Result<usize> {
+        let mut buffer = [0; READ_BYTES_MAX];
+        let Some(master) = self.stdio.sources.first() else {
+            return Ok(0);
+        };
+        match master.read(&mut buffer)? {
+            Got::Bytes(count) => {
+                let bytes = buffer.get(..count).unwrap_or_default();
+                self.output
+                    .push(Stream::Stdout, bytes)
+                    .map_err(Error::os("write the output"))?;
+                Ok(count)
+            }
+            Got::Nothing => Ok(0),
+            Got::End => {
+                self.stdio.sources.clear();
+                Ok(0)
+            }
         }
     }
-    Ok(happened
-        .first()
-        .is_some_and(|flags| flags.contains(PollFlags::IN)))
-}
 
-fn forward(process: &OwnedFd, signal: i32, wires: Option<&Wires>) -> Result<()> {
-    if let Some(wires) = wires.filter(|_| signal == libc::SIGWINCH) {
-        // Setting the size tells the container's foreground processes itself.
-        wires.resize();
-        return Ok(());
+    fn read_own_input(&mut self) -> Result<()> {
+        let mut buffer = [0; READ_BYTES_MAX];
+        match rustix::io::read(rustix::stdio::stdin(), &mut buffer[..]) {
+            // A terminal that has gone away gives EIO.
+            Ok(0) | Err(Errno::IO) => {
+                self.input_ended = true;
+                self.stdio.end_input();
+            }
+            Ok(count) => self
+                .stdio
+                .push_input(buffer.get(..count).unwrap_or_default()),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(error) => return Err(Error::os("read stdin")(error)),
+        }
+        Ok(())
     }
-    let Some(signal) = Signal::from_named_raw(signal) else {
-        return Ok(());
-    };
-    match rustix::process::pidfd_send_signal(process, signal) {
-        Ok(()) | Err(Errno::SRCH) => Ok(()),
-        Err(error) => Err(Error::os("pass a signal on to the container")(error)),
+
+    fn write_own_output(&mut self) -> Result<()> {
+        self.output.write().map_err(Error::os("write the output"))
+    }
+
+    /// Passes on what the ended program has left behind.
+    fn drain(&mut self) -> Result<()> {
+        let mut taken = 0;
+        loop {
+            while let Some((fd, flags)) = self.output.waits() {
+                match poll(&mut [PollFd::from_borrowed_fd(fd, flags)], None) {
+                    Ok(_) | Err(Errno::INTR) => self.write_own_output()?,
+                    Err(error) => return Err(Error::os("write the output")(error)),
+                }
+            }
+            let count = self.read_master()?;
+            taken += count;
+            if count == 0 || taken > DRAIN_BYTES_MAX {
+                return Ok(());
+            }
+        }
     }
 }

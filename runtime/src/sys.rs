@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::sys::signal::SigSet;
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
@@ -62,6 +63,26 @@ pub(crate) fn spawn_later(
             }
         }
         pid => Pid::from_raw(pid).ok_or_else(|| io::Error::other("fork returned no pid")),
+    }
+}
+
+/// Sends a signal by its number to the process of a pidfd, real-time signals among them, which no safe crate names.
+pub(crate) fn pidfd_send_signal(process: &OwnedFd, signal: i32) -> io::Result<()> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: pidfd_send_signal reads no memory when it is given no siginfo; a wrong number or descriptor is an error.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process.as_raw_fd(),
+            signal,
+            info,
+            0u32,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 
@@ -193,4 +214,56 @@ pub(crate) fn inherited(number: RawFd) -> Option<OwnedFd> {
     }
     // SAFETY: it is open, and nothing in this process, which has just begun, owns it.
     Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Forks. Gives the child's pid in the parent and `None` in the child. Only called while the process has one thread, so that
+/// the child may run any code.
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: with one thread nothing is held by a thread that the child lacks.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Ends this process at once, without anything that the C library or Rust would do at an exit.
+pub(crate) fn exit_at_once(code: u8) -> ! {
+    // SAFETY: _exit runs no code of ours.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Closes every descriptor of this process. What owned one must not be used or dropped afterwards.
+pub(crate) fn close_everything() {
+    // SAFETY: the caller uses no descriptor any more. It fails for no reason that could matter to a caller.
+    unsafe { libc::syscall(libc::SYS_close_range, 0u32, u32::MAX, 0u32) };
+}
+
+/// Waits for a signal that is blocked, takes it, and gives its number.
+pub(crate) fn wait_for_signal(set: &SigSet) -> io::Result<i32> {
+    let info = std::ptr::null_mut::<libc::siginfo_t>();
+    // SAFETY: the set is initialised, and no information is asked for.
+    match unsafe { libc::sigwaitinfo(set.as_ref(), info) } {
+        -1 => Err(io::Error::last_os_error()),
+        signal => Ok(signal),
+    }
+}
+
+/// Sends a signal, also a real-time one, to a child of this process that was not waited for.
+pub(crate) fn send_signal(pid: Pid, signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes two numbers.
+    match unsafe { libc::kill(pid.as_raw_nonzero().get(), signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Overwrites the arguments that this process was executed with, which every process can read: they lie between these
+/// addresses, as the kernel tells them of this very process. Nothing may read them afterwards.
+pub(crate) fn overwrite_arguments(from: usize, to: usize, text: &[u8]) {
+    for (offset, address) in (from..to).enumerate() {
+        let byte = text.get(offset).copied().unwrap_or_default();
+        // SAFETY: the kernel put the arguments there, on the stack of the first thread, where they stay mapped and
+        // writable; Rust keeps only the pointer to them, which nobody follows any more.
+        unsafe { std::ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(byte) };
+    }
 }

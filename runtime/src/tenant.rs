@@ -12,42 +12,46 @@ use std::sync::Arc;
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
 use crate::document;
-use crate::engine::{self, EntryInput};
+use crate::engine::{self, Entered, EntryInput};
 use crate::error::{Error, Result};
 use crate::exec::{Request, VERB};
 use crate::finish::{Caps, Finish};
-use crate::relay::{self, Signals};
+use crate::relay;
 use crate::remove::remove_tree;
-use crate::terminal::{Console, Terminal};
+use crate::signals::Signals;
+use crate::stdio::{Ends, Stdio, null};
+use crate::terminal::Console;
 use crate::{seccomp, sys, terminal};
 
 /// Runs what the documents in `dir` say, and gives its exit code.
-pub(crate) fn inside(dir: &Path) -> Result<u8> {
+pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
     let signals = Signals::open()?;
     let request: Request = document::read(&dir.join("request.json"))?;
     let entered = enter(dir, &request);
     let removed = remove_tree(dir);
-    let (pid, terminal) = entered?;
+    let (program, stdio) = entered?;
     removed?;
+    if !program.in_group {
+        say(
+            "limits not applied: this process may not move the command to the container's control group",
+        );
+    }
     if request.detach {
         return Ok(0);
     }
-    relay::until_end(pid, &signals, terminal)
+    relay::until_end(program.pid, signals, stdio)
 }
 
-fn enter(dir: &Path, request: &Request) -> Result<(i32, Option<Terminal>)> {
+fn enter(dir: &Path, request: &Request) -> Result<(Entered, Stdio)> {
     hide_cgroups()?;
     let console = request.terminal.then(|| Console::listen(dir)).transpose()?;
-    let null = |wanted: bool| {
-        let file = wanted.then(|| File::options().read(true).write(true).open("/dev/null"));
-        file.transpose().map_err(Error::io("open", "/dev/null"))
-    };
+    let null = |wanted: bool| wanted.then(null).transpose();
     let silent = request.detach;
-    let stdio = [
-        null((silent || !request.interactive) && !request.terminal)?,
-        null(silent)?,
-        null(silent)?,
-    ];
+    let ends = Ends {
+        stdin: null((silent || !request.interactive) && !request.terminal)?,
+        stdout: null(silent)?,
+        stderr: null(silent)?,
+    };
     let finish = finish(request)?;
     if !request.init.alive() {
         return Err(Error::WrongState {
@@ -56,16 +60,19 @@ fn enter(dir: &Path, request: &Request) -> Result<(i32, Option<Terminal>)> {
             state: "exited",
         });
     }
-    let pid = engine::enter(EntryInput {
+    let program = engine::enter(EntryInput {
         id: &request.id,
         dir,
         program: &request.program,
-        stdio,
+        ends,
         console: console.as_ref().map(Console::path),
         finish,
     })?;
-    let terminal = console.map(|console| console.accept(request.interactive));
-    Ok((pid, terminal.transpose()?))
+    let stdio = match console {
+        Some(console) => Stdio::terminal(console.accept(request.owner)?, request.interactive)?,
+        None => Stdio::default(),
+    };
+    Ok((program, stdio))
 }
 
 fn finish(request: &Request) -> Result<Finish> {
@@ -82,6 +89,9 @@ fn finish(request: &Request) -> Result<Finish> {
     Ok(Finish {
         seccomp: filter.map(Arc::new),
         become_user: request.become_user,
+        rlimits: request.rlimits.clone(),
+        parent: None,
+        init: false,
         join_user,
         cgroup: request.cgroup.and_then(sys::inherited).map(Arc::new),
         size: terminal::own_size().filter(|_| request.terminal),

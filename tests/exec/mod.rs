@@ -1,6 +1,7 @@
 //! `berth exec`: what a program in a running container gets, what it may do, and what comes back.
 
 mod confined;
+mod init;
 mod stdio;
 
 use rustix::process::Signal;
