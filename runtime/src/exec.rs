@@ -95,7 +95,20 @@ impl Container {
             state,
         };
         match self.state()? {
-            State::Running { pid, .. } if pid > 0 => {}
+            State::Paused { .. } => Err(refused("paused")),
+            _ => self.first_process_even_paused(verb),
+        }
+    }
+
+    /// The first process of the container, which runs or is paused.
+    pub(crate) fn first_process_even_paused(&self, verb: &'static str) -> Result<ProcessId> {
+        let refused = |state| Error::WrongState {
+            verb,
+            id: self.record.id.clone(),
+            state,
+        };
+        match self.state()? {
+            State::Running { pid, .. } | State::Paused { pid, .. } if pid > 0 => {}
             State::Running { .. } => return Err(refused("starting")),
             other => return Err(refused(other.name())),
         }

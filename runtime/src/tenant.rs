@@ -43,7 +43,6 @@ pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
 }
 
 fn enter(dir: &Path, request: &Request) -> Result<(Entered, Stdio)> {
-    hide_cgroups()?;
     let console = request.terminal.then(|| Console::listen(dir)).transpose()?;
     let null = |wanted: bool| wanted.then(null).transpose();
     let silent = request.detach;
@@ -53,6 +52,8 @@ fn enter(dir: &Path, request: &Request) -> Result<(Entered, Stdio)> {
         stderr: null(silent)?,
     };
     let finish = finish(request)?;
+    // After what the program gets was opened: it would be of a mount namespace that goes with this process.
+    hide_cgroups()?;
     if !request.init.alive() {
         return Err(Error::WrongState {
             verb: VERB,
