@@ -12,6 +12,8 @@ mod pairs_file;
 mod process;
 mod security;
 
+pub(crate) use process::variables;
+
 use clap::ValueEnum;
 use fetch::Source;
 use runtime::{Containers, CreateOptions, IdHelpers, Ids, Settings, StartOptions};

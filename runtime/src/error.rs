@@ -120,6 +120,14 @@ pub enum Error {
         /// Which container.
         id: String,
     },
+    /// What was asked takes a control group of the container's own.
+    #[error("cannot {verb} container {id}: this host gives it no control group")]
+    NoGroup {
+        /// What was asked.
+        verb: &'static str,
+        /// Of which container.
+        id: String,
+    },
     /// The image asks for something that its own files do not give.
     #[error("cannot run image: {why}")]
     Image {
@@ -214,6 +222,9 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Host { hint, .. } | Self::NoLog { hint, .. } => Some(hint),
+            Self::NoGroup { .. } => {
+                Some("start the container with: systemd-run --user --scope -p Delegate=yes berth …")
+            }
             Self::NameTaken { .. } => {
                 Some("choose another with --name, or remove the container with berth rm")
             }
