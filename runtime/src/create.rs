@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::ids::IdMaps;
 use crate::naming;
 use crate::options::{CreateOptions, Settings};
+use crate::ports;
 use crate::process;
 use crate::record::{RECORD, Record, VolumeMount};
 use crate::remove::remove_tree;
@@ -78,6 +79,7 @@ pub(crate) fn create_from(
         &settings.security.seccomp,
         &caps::select(&settings.security.cap_add, &settings.security.cap_drop)?,
     )?;
+    settings.net.check()?;
     if settings.groups.iter().any(|group| group == "keep-groups") {
         let why = "the host's groups mean nothing in a container of berth";
         return Err(Error::option("--group-add", "keep-groups", why));
@@ -106,6 +108,7 @@ fn fill(
     // Held from the first volume to the record: a volume that no record names may be removed.
     let _names = containers.lock()?;
     let mut settings = options.settings.clone();
+    ports::settle(&mut settings.net, rootfs.config.exposed_ports.as_ref())?;
     let mounts = place_volumes(containers, id, &rootfs.config, &mut settings)?;
     make_layers(dir, &rootfs.lower)?;
     let record = Record {

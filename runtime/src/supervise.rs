@@ -17,7 +17,7 @@ use crate::container::{Container, Containers, make_private};
 use crate::document;
 use crate::engine::{Engine, EngineInput, Finish};
 use crate::error::{Error, Result};
-use crate::network::Network;
+use crate::pasta::{self, Pasta};
 use crate::plan::{self, Plan};
 use crate::proc::ProcessId;
 use crate::record::{Notes, STATE};
@@ -47,10 +47,13 @@ fn enter(bundle: &Path, start: &Start, container: &Container) -> Result<std::con
     }
     .write(&container.dir)?;
     let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWCGROUP;
-    if container.record.settings.net.network == Network::None {
+    let net = &container.record.settings.net;
+    if net.network.is_own() {
         flags |= UnshareFlags::NEWNET;
     }
+    let pasta = pasta::start(bundle, net, &start.options.helpers)?;
     userns::enter(&container.record.maps, &start.options.helpers, flags)?;
+    pasta.map_or(Ok(()), Pasta::connect)?;
     seal::exec_sealed(&[OsStr::new(INSIDE), bundle.as_os_str()])
 }
 
@@ -93,7 +96,7 @@ fn run(bundle: &Path, start: &Start, container: &Container) -> Result<u8> {
     let rootfs = bundle.join("rootfs");
     make_private(&rootfs)?;
     let cgroup_view = cgroup::prepare(&start.run_dir.join("cgroup"))?;
-    if record.settings.net.network == Network::None {
+    if record.settings.net.network.is_own() {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
     }
     overlay::mount(
