@@ -23,8 +23,10 @@
 
 mod caps;
 mod cgroup;
+mod changes;
 mod chown;
 mod container;
+mod copy;
 mod copyup;
 mod create;
 mod doctor;
@@ -69,11 +71,14 @@ mod terminal;
 mod ulimit;
 mod user;
 mod userns;
+mod view;
 mod volume;
 mod volumes;
 mod wires;
 
+pub use changes::{Became, FileChange};
 pub use container::{Container, Containers};
+pub use copy::{CopyOptions, Outside};
 pub use create::create;
 pub use doctor::{Check, DoctorOptions, Outcome, doctor};
 pub use error::{Error, Result};
