@@ -29,6 +29,7 @@ mod looking;
 mod materials;
 mod merge;
 mod modes;
+mod nets;
 mod network;
 mod ostree_compat;
 mod out;

@@ -6,6 +6,7 @@ pub(crate) mod cat;
 pub(crate) mod checkout;
 pub(crate) mod completion;
 pub(crate) mod copy;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod doctor;

@@ -172,7 +172,10 @@ fn host_config(container: &Container, known: &Inspection) -> Result<Value, Failu
             false => vec![],
         },
         "Dns": settings.net.dns,
-        "ExtraHosts": hosts.map(|(name, address)| format!("{name}:{address}")).collect::<Vec<_>>(),
+        "ExtraHosts": hosts.map(|host| {
+            let address = host.address.map_or("host-gateway".to_owned(), |address| address.to_string());
+            format!("{}:{address}", host.name)
+        }).collect::<Vec<_>>(),
         "Ulimits": ulimits
             .map(|it| json!({"Name": it.kind, "Soft": it.soft, "Hard": it.hard}))
             .collect::<Vec<_>>(),
