@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use runtime::{AttachOptions, Started};
 
 use super::start::AttachFlags;
-use super::supervise::run_failure;
+use super::supervise::{run_failure, warn};
 use crate::context::Context;
 use crate::create::{BERTH_FAILED, CreateFlags};
 use crate::report::{Failure, out};
@@ -48,7 +48,7 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Result<ExitCode, Failure>
         let options = AttachOptions { input, keys, proxy };
         container.attach(Some(&start), &options)
     } else {
-        container.run(&start)
+        container.run(&start, &mut warn)
     };
     Err(run_failure(error))
 }

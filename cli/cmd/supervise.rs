@@ -8,11 +8,15 @@ use crate::report::{Failure, note, printable, store_hint};
 /// Does what a hidden argument asks for; `None` when the command line is a user's.
 pub(crate) fn dispatch() -> Option<ExitCode> {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let mut say = |line: &str| note!("warning: {}", printable(line));
-    Some(match runtime::dispatch(&args, &mut say)? {
+    Some(match runtime::dispatch(&args, &mut warn)? {
         Ok(code) => ExitCode::from(code),
         Err(error) => run_failure(error).report(),
     })
+}
+
+/// Says what a supervisor could not do as asked.
+pub(crate) fn warn(line: &str) {
+    note!("warning: {}", printable(line));
 }
 
 /// A failure of `run`, with the exit code that podman gives.

@@ -3,6 +3,7 @@
 //! A process is named by its pid, its start time and the boot id together: a pid alone is reused, and after a reboot it
 //! means nothing. Whoever reads a [`ProcessId`] back from disk asks [`ProcessId::alive`] and never the bare pid.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -35,14 +36,13 @@ impl ProcessId {
     }
 }
 
-/// The number of threads of this process.
+/// The number of threads of this process: each has a directory in `/proc/self/task`, and is a link to it.
 pub(crate) fn thread_count() -> Result<u64> {
-    let path = Path::new("/proc/self/status");
-    let status = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-    let count = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Threads:")?.trim().parse().ok());
-    Ok(count.unwrap_or(u64::MAX))
+    let path = Path::new("/proc/self/task");
+    let links = std::fs::metadata(path)
+        .map_err(Error::io("look at", path))?
+        .nlink();
+    Ok(links.saturating_sub(2))
 }
 
 /// Reads a file that may not be there; then it is empty.
@@ -90,6 +90,17 @@ mod tests {
         );
         assert_eq!(parse_start_time(&format!("7 (a) Z {tail}")), None);
         assert_eq!(parse_start_time("7 (a"), None);
+    }
+
+    #[test]
+    fn threads_are_counted() {
+        // The test's own runner has some; one more is one more.
+        let before = thread_count().expect("there is /proc");
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let waiting = std::thread::spawn(move || wait.recv());
+        let during = thread_count().expect("there is /proc");
+        drop(go);
+        assert!(waiting.join().is_ok() && before >= 1 && during > 1);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::log::LogDriver;
+use crate::proc::thread_count;
 use crate::{attached, changes, copy, probe, remove, supervise, tenant, volumes};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
@@ -108,9 +109,13 @@ impl Start {
 
 impl Container {
     /// Turns this process into the supervisor of the container, which runs in its foreground and whose exit code it ends
-    /// with. Returns only on failure, and then the container is as it was.
-    pub fn run(&self, options: &StartOptions) -> Result<Infallible> {
+    /// with. Returns only on failure, and then the container is as it was. What could not be done as asked goes to `say`.
+    pub fn run(&self, options: &StartOptions, say: &mut dyn FnMut(&str)) -> Result<Infallible> {
         self.prepare_start(options)?;
+        // Starting afresh takes a millisecond or two, and is for those who have pulled with many threads.
+        if thread_count()? == 1 {
+            return supervise::outside(&self.bundle, StartMode::Foreground, say);
+        }
         let source = self.supervisor(StartMode::Foreground).exec();
         Err(Error::Os {
             op: "start the supervisor",
@@ -201,7 +206,8 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
     match (verb.to_str()?, rest.as_slice()) {
         (SUPERVISE, [bundle, mode]) => {
             let mode = StartMode::parse(mode)?;
-            Some(supervise::outside(Path::new(bundle), mode, say))
+            let Err(error) = supervise::outside(Path::new(bundle), mode, say);
+            Some(Err(error))
         }
         (INSIDE, [bundle, mode]) => {
             let mode = StartMode::parse(mode)?;

@@ -38,8 +38,12 @@ use crate::{clock, overlay, pivotable, remove, seal, socket, sys, userns, walls}
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
 
-/// The first half. Returns only on failure.
-pub(crate) fn outside(bundle: &Path, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
+/// The first half, in a process that has one thread. Returns only on failure.
+pub(crate) fn outside(
+    bundle: &Path,
+    mode: StartMode,
+    say: &mut dyn FnMut(&str),
+) -> Result<std::convert::Infallible> {
     userns::assert_single_thread()?;
     Signals::block()?;
     if mode != StartMode::Foreground {
