@@ -69,14 +69,14 @@ pub(super) fn parse(pieces: Vec<Piece>) -> Result<Vec<Node>, String> {
         variables: vec![String::new()],
     };
     match parser.block(0)? {
-        (nodes, End::Text) => Ok(nodes),
-        (_, End::End) => Err("there is an end without a beginning".to_owned()),
-        (_, End::Else(_)) => Err("there is an else without an if".to_owned()),
+        (nodes, Stop::Text) => Ok(nodes),
+        (_, Stop::End) => Err("there is an end without a beginning".to_owned()),
+        (_, Stop::Else(_)) => Err("there is an else without an if".to_owned()),
     }
 }
 
 /// What ended a block.
-enum End {
+enum Stop {
     Text,
     End,
     /// With what comes after the word: nothing, or `if` and a condition.
@@ -90,13 +90,13 @@ struct Parser {
 }
 
 impl Parser {
-    fn block(&mut self, depth: usize) -> Result<(Vec<Node>, End), String> {
+    fn block(&mut self, depth: usize) -> Result<(Vec<Node>, Stop), String> {
         check_depth(depth)?;
         let mut nodes = Vec::new();
         let known = self.variables.len();
         let end = loop {
             let words = match self.pieces.next() {
-                None => break End::Text,
+                None => break Stop::Text,
                 Some(Piece::Text(text)) => {
                     nodes.push(Node::Text(text));
                     continue;
@@ -104,8 +104,8 @@ impl Parser {
                 Some(Piece::Action(words)) => words,
             };
             match words.first() {
-                Some(Word::Name(name)) if name == "end" && words.len() == 1 => break End::End,
-                Some(Word::Name(name)) if name == "else" => break End::Else(words[1..].to_vec()),
+                Some(Word::Name(name)) if name == "end" && words.len() == 1 => break Stop::End,
+                Some(Word::Name(name)) if name == "else" => break Stop::Else(words[1..].to_vec()),
                 Some(Word::Name(name)) if ["if", "with", "range"].contains(&name.as_str()) => {
                     let name = name.clone();
                     nodes.push(self.branch(&name, &words[1..], depth)?);
@@ -122,14 +122,14 @@ impl Parser {
         let pipeline = self.pipeline(words, name == "range", depth)?;
         let (then, end) = self.block(depth + 1)?;
         let otherwise = match end {
-            End::End => Vec::new(),
-            End::Text => return Err(format!("the end of {name} is missing")),
-            End::Else(words) if words.is_empty() => match self.block(depth + 1)? {
-                (nodes, End::End) => nodes,
+            Stop::End => Vec::new(),
+            Stop::Text => return Err(format!("the end of {name} is missing")),
+            Stop::Else(words) if words.is_empty() => match self.block(depth + 1)? {
+                (nodes, Stop::End) => nodes,
                 _ => return Err(format!("the end of {name} is missing")),
             },
             // `else if` is an if of its own that shares our end.
-            End::Else(words) => match words.split_first() {
+            Stop::Else(words) => match words.split_first() {
                 Some((Word::Name(next), rest)) if next == name && name != "range" => {
                     vec![self.branch(name, rest, depth + 1)?]
                 }

@@ -36,7 +36,7 @@ pub(super) fn scan(text: &str) -> Result<Vec<Piece>, String> {
             Some(at) => (&rest[..at], Some(&rest[at + 2..])),
             None => (rest, None),
         };
-        let trim_end = after.is_some_and(|after| begins_trimmed(after));
+        let trim_end = after.is_some_and(begins_trimmed);
         let mut before = before;
         if trim {
             before = before.trim_start();

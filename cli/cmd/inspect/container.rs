@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cmd::ps::row::network;
 use crate::moment::written;
-use crate::report::Failure;
+use crate::report::{Failure, human_size};
 
 /// The container as podman tells it, as far as berth has the same.
 pub(super) fn describe(container: &Container) -> Result<Value, Failure> {
@@ -29,7 +29,7 @@ pub(super) fn describe(container: &Container) -> Result<Value, Failure> {
         "OCIConfigPath": known.bundle.join("config.json"),
         "Mounts": mounts(&known),
         "Config": config(container, &known),
-        "HostConfig": host_config(container, &known)?,
+        "HostConfig": host_config(container, &known),
         "NetworkSettings": {"Ports": {}},
         "GraphDriver": {"Name": "overlay", "Data": {
             "LowerDir": known.lower,
@@ -51,7 +51,9 @@ fn state(known: &Inspection) -> Value {
         State::Exited { code, .. } => (0, code),
         State::Created => (0, Some(0)),
     };
-    let mut value = json!({
+    // One without checks has an empty answer, so that templates find the field.
+    let unchecked = || json!({"Status": "", "FailingStreak": 0, "Log": null});
+    json!({
         "Status": known.state.name(),
         "Running": matches!(known.state, State::Running { .. }),
         "Paused": matches!(known.state, State::Paused { .. }),
@@ -64,11 +66,8 @@ fn state(known: &Inspection) -> Value {
         "Error": "",
         "StartedAt": written(known.started),
         "FinishedAt": written(known.finished),
-    });
-    if let (Some(health), Some(map)) = (&known.health, value.as_object_mut()) {
-        map.insert("Health".to_owned(), health.clone());
-    }
-    value
+        "Health": known.health.clone().unwrap_or_else(unchecked),
+    })
 }
 
 fn mounts(known: &Inspection) -> Vec<Value> {
@@ -115,13 +114,14 @@ fn config(container: &Container, known: &Inspection) -> Value {
         "Labels": labels,
         "StopSignal": container.stop_signal().number(),
         "StopTimeout": settings.life.stop_timeout.unwrap_or(10),
+        "Annotations": settings.security.annotations,
         "Volumes": image.volumes,
         "ExposedPorts": image.exposed_ports,
         "Healthcheck": image.healthcheck.as_ref().filter(|_| !settings.health.off),
     })
 }
 
-fn host_config(container: &Container, known: &Inspection) -> Result<Value, Failure> {
+fn host_config(container: &Container, known: &Inspection) -> Value {
     let settings = &container.record.settings;
     let (life, log) = (&settings.life, &settings.life.log);
     let (policy, tries) = match life.restart {
@@ -150,14 +150,15 @@ fn host_config(container: &Container, known: &Inspection) -> Result<Value, Failu
         .collect();
     let hosts = settings.net.hosts.iter();
     let ulimits = settings.limits.ulimits.iter();
-    Ok(json!({
+    let mut value = limits(container);
+    let rest = json!({
         "Binds": binds,
         "Tmpfs": tmpfs,
         "LogConfig": {
             "Type": log.driver.name(),
             "Path": known.log,
             "Tag": log.tag.as_deref().unwrap_or_default(),
-            "Size": log.file_bytes_max,
+            "Size": human_size(log.file_bytes_max),
             "Files": log.files_max,
         },
         "NetworkMode": network(&container.record),
@@ -180,5 +181,34 @@ fn host_config(container: &Container, known: &Inspection) -> Result<Value, Failu
             .map(|it| json!({"Name": it.kind, "Soft": it.soft, "Hard": it.hard}))
             .collect::<Vec<_>>(),
         "PortBindings": {},
-    }))
+        "Privileged": settings.security.privileged,
+        "Sysctls": settings.security.sysctls,
+    });
+    if let Value::Object(rest) = rest {
+        value.extend(rest);
+    }
+    value.into()
+}
+
+/// The limits that were asked for, 0 or empty where there is none.
+fn limits(container: &Container) -> Map<String, Value> {
+    let limits = &container.record.settings.limits;
+    let value = json!({
+        "Memory": limits.memory.unwrap_or(0),
+        "MemorySwap": limits.memory_swap.unwrap_or(0),
+        "MemoryReservation": limits.memory_reservation.unwrap_or(0),
+        "NanoCpus": limits.nano_cpus.unwrap_or(0),
+        "CpuShares": limits.cpu_shares.unwrap_or(0),
+        "CpuQuota": limits.cpu_quota.unwrap_or(0),
+        "CpuPeriod": limits.cpu_period.unwrap_or(0),
+        "CpusetCpus": limits.cpuset_cpus.as_deref().unwrap_or_default(),
+        "CpusetMems": limits.cpuset_mems.as_deref().unwrap_or_default(),
+        "PidsLimit": limits.pids.unwrap_or(0),
+        "ShmSize": limits.shm_size.unwrap_or(0),
+        "OomScoreAdj": limits.oom_score_adj.unwrap_or(0),
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
 }

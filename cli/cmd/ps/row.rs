@@ -175,7 +175,8 @@ pub(crate) fn health(container: &Container) -> Result<Option<String>, Failure> {
 /// The word of `--network`.
 pub(crate) fn network(record: &Record) -> String {
     // Those that say more than a word begin with it.
-    match serde_json::to_value(&record.settings.net.network) {
+    let network = &record.settings.net.network;
+    match serde_json::to_value(network) {
         Ok(Value::String(word)) => word,
         Ok(Value::Object(map)) => map.into_iter().map(|(word, _)| word).collect(),
         _ => String::new(),
