@@ -9,7 +9,7 @@ export LIBSECCOMP_LIB_PATH = $(shell pkg-config --variable=libdir libseccomp 2>/
 # Shows what is being done, not how.
 Q := @
 
-.PHONY: all toolchain deps user images test demo bench fuzz lint fmt clean
+.PHONY: all toolchain deps user images test vm demo bench fuzz lint fmt clean
 
 all: toolchain ## the static binary, at target/berth
 	$(CARGO) build --release --locked --bin berth
@@ -30,6 +30,10 @@ images: deps ## the test images, made of Debian packages and kept
 test: user images ## every test
 	BERTH_IMAGES_DIR=$$(tests/images/build --print-dir) $(CARGO) test --workspace --locked
 	$(CARGO) test --locked --package berth-store --features fault --test crash -- --nocapture
+
+vm: all ## core and limits on hosts of their own: Debian with systemd, and one with nothing but berth
+	$(Q)tests/deps vm
+	$(Q)tests/vm/run target/berth
 
 demo: user images all ## pull, deduplicate and run real images, before your eyes
 	$(Q)tests/demo target/berth

@@ -249,11 +249,15 @@ fn make_private_dir(path: &Path) -> Result<(), Failure> {
         }
     }
     let meta = std::fs::symlink_metadata(path).map_err(io("stat"))?;
-    let resolved = if meta.is_symlink() {
+    let (linked, linker) = (meta.is_symlink(), meta.uid());
+    let resolved = if linked {
         std::fs::metadata(path).map_err(io("stat"))?
     } else {
         meta
     };
+    if linked && linker != rustix::process::geteuid().as_raw() {
+        return Err(fail("use", &format!("it is a link of user {linker}")));
+    }
     if !resolved.is_dir() {
         return Err(fail("use", &"it is not a directory"));
     }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use store::oci::ContainerConfig;
 use store::{Image, Repo};
 
-use crate::caps;
 use crate::container::{Container, Containers, make_private};
 use crate::document;
 use crate::error::{Error, Result};
@@ -23,6 +22,7 @@ use crate::record::{RECORD, Record, VolumeMount};
 use crate::remove::remove_tree;
 use crate::seccomp;
 use crate::volume::{ImageVolumes, Tmpfs, Volume, VolumeOptions, VolumeSource, inside};
+use crate::walls;
 
 /// What of an image a container is made of.
 pub(crate) struct Rootfs {
@@ -76,10 +76,7 @@ pub(crate) fn create_from(
         .as_deref()
         .map_or(Ok(()), naming::check_hostname)?;
     log::check(&settings.life.log)?;
-    seccomp::check(
-        &settings.security.seccomp,
-        &caps::select(&settings.security.cap_add, &settings.security.cap_drop)?,
-    )?;
+    seccomp::check(settings.security.filter(), &settings.security.caps()?)?;
     if settings.groups.iter().any(|group| group == "keep-groups") {
         let why = "the host's groups mean nothing in a container of berth";
         return Err(Error::option("--group-add", "keep-groups", why));
@@ -109,6 +106,8 @@ fn fill(
     let _names = containers.lock()?;
     let mut settings = options.settings.clone();
     let mounts = place_volumes(containers, id, &rootfs.config, &mut settings)?;
+    let caps = settings.security.caps()?;
+    walls::check(&settings, &caps, &mounts, &options.store)?;
     make_layers(dir, &rootfs.lower)?;
     let record = Record {
         id: id.to_owned(),

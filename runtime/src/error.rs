@@ -110,6 +110,12 @@ pub enum Error {
         /// Which container.
         id: String,
     },
+    /// Neither image nor caller says how to find out whether the container is well.
+    #[error("container {id} has no health check")]
+    NoHealthCheck {
+        /// Which.
+        id: String,
+    },
     /// What was asked takes a control group of the container's own.
     #[error("cannot {verb} container {id}: this host gives it no control group")]
     NoGroup {
@@ -157,6 +163,14 @@ pub enum Error {
     Seccomp {
         /// What libseccomp said.
         source: libseccomp::error::SeccompError,
+    },
+    /// A path of a container is not what it must be before its program may run.
+    #[error("cannot start the container: {} in it is not {what}", path.display())]
+    Wall {
+        /// The path in the container.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
     },
     /// A step that was handed to a process of its own failed there.
     #[error("cannot {verb} {}: {why}", path.display())]

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, StatVfsMountFlags};
 
 use crate::error::{Error, Result};
 
@@ -137,6 +137,35 @@ impl InRoot {
     pub(crate) fn dir_mode(&self, path: &Path) -> Option<u32> {
         let dir = self.resolve(path, OFlags::PATH | OFlags::DIRECTORY).ok()?;
         Some(rustix::fs::fstat(dir).ok()?.st_mode & 0o7777)
+    }
+
+    /// What is at `path` itself, be it a link.
+    pub(crate) fn own_kind(&self, path: &Path) -> Option<FileType> {
+        let file = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW).ok()?;
+        Some(FileType::from_raw_mode(
+            rustix::fs::fstat(file).ok()?.st_mode,
+        ))
+    }
+
+    /// What is at `path`, and how its mount is mounted; `None` when there is nothing.
+    pub(crate) fn look(&self, path: &Path) -> Result<Option<(Stat, StatVfsMountFlags)>> {
+        let file = match self.resolve(path, OFlags::PATH) {
+            Ok(file) => file,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(self.error("look at", path)(error)),
+        };
+        let stat = rustix::fs::fstat(&file).map_err(self.error("look at", path))?;
+        let mount = rustix::fs::fstatvfs(&file).map_err(self.error("look at", path))?;
+        Ok(Some((stat, mount.f_flag)))
+    }
+
+    /// Whether the directory at `path` has no entries.
+    pub(crate) fn is_empty(&self, path: &Path) -> Result<bool> {
+        let dir = rustix::fs::Dir::new(self.open_dir(path)?).map_err(self.error("read", path))?;
+        let names = dir
+            .flatten()
+            .filter(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".."));
+        Ok(names.count() == 0)
     }
 
     fn make_one(&self, parent: &Path, name: &OsStr) -> Result<()> {

@@ -22,6 +22,7 @@ mod cri;
 mod file;
 mod journal;
 
+pub(crate) use cri::time;
 use std::path::Path;
 use std::str::FromStr;
 

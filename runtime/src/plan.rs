@@ -20,7 +20,7 @@ use crate::record::Record;
 use crate::spec::{self, SpecInput};
 use crate::ulimit::{self, Ulimit};
 use crate::user::{self, User};
-use crate::{caps, chown, copyup, etc, memory, process, seccomp};
+use crate::{chown, copyup, etc, memory, process, seccomp, walls};
 
 /// The largest passwd or group file that is read.
 const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
@@ -63,6 +63,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     let record = plan.record;
     let (config, settings) = (&record.config, &record.settings);
     let root = InRoot::open(plan.rootfs)?;
+    walls::check_root(&root)?;
     let wanted = find_user(&root, process::wanted_user(config, settings), settings)?;
     let (user, become_user) = place_user(record, &wanted)?;
     fill_volumes(plan, &root, &user)?;
@@ -77,7 +78,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     }
     binds.extend(memory.filled);
     binds.sort_by_key(|bind| bind.destination.components().count());
-    let caps = caps::select(&settings.security.cap_add, &settings.security.cap_drop)?;
+    let caps = settings.security.caps()?;
     // The executor can load a filter when nothing can be gained any more, or where it is root of a namespace of its own.
     let by_executor = settings.security.no_new_privileges || become_user.is_some();
     let args = process::args(config, settings)?;
@@ -94,23 +95,29 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         tmpfs: memory.empty,
         cgroup_view: plan.cgroup_view,
         group: plan.group,
-        masked: thermal_paths(),
         has_tty_group: record.maps.has_gid(5),
         seccomp: if by_executor {
             None
         } else {
-            seccomp::document(&settings.security.seccomp, &caps)?
+            seccomp::document(settings.security.filter(), &caps)?
         },
         caps: caps.clone(),
         args: args.clone(),
     };
     let filter = if by_executor {
-        seccomp::filter(&settings.security.seccomp, &caps, plan.run_dir)?
+        seccomp::filter(settings.security.filter(), &caps, plan.run_dir)?
     } else {
         None
     };
+    let mut document = spec::build(&input);
+    walls::settle(
+        &mut document,
+        record,
+        plan.group.dir.is_some(),
+        &mut warnings,
+    )?;
     Ok(Planned {
-        spec: spec::build(&input),
+        spec: document,
         program: args.into_iter().next().unwrap_or_default(),
         filter,
         become_user,
@@ -277,16 +284,4 @@ fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
         .collect();
     binds.extend(protect(volumes.collect(), &plan.protected));
     Ok(binds)
-}
-
-/// Per-processor throttle counters, which tell containers about their neighbours.
-fn thermal_paths() -> Vec<String> {
-    let cpus = std::fs::read_dir("/sys/devices/system/cpu")
-        .into_iter()
-        .flatten()
-        .flatten();
-    cpus.map(|cpu| cpu.path().join("thermal_throttle"))
-        .filter(|path| path.is_dir())
-        .map(|path| path.to_string_lossy().into_owned())
-        .collect()
 }

@@ -7,12 +7,14 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use libseccomp::{
     ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
 };
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::Digest;
@@ -97,21 +99,51 @@ pub(crate) fn filter(
     );
     let dir = run_dir.join("seccomp");
     let path = dir.join(key.hex());
-    match std::fs::read(&path) {
-        Ok(program) if plausible(&program) => return Ok(Some(program)),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io("read", &path)(error));
-        }
-        _ => {}
+    if let Some(program) = kept(&path)? {
+        return Ok(Some(program));
     }
     let program = compile(text, caps)?;
     make_private(&dir)?;
     let draft = path.with_extension(std::process::id().to_string());
-    File::create(&draft)
-        .and_then(|mut file| file.write_all(&program))
+    let sum = Digest::of(&program);
+    // One that a crash or a full disk has cut off would be in the way.
+    std::fs::remove_file(&draft).ok();
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .and_then(|mut file| {
+            file.write_all(sum.hex().as_bytes())?;
+            file.write_all(&program)
+        })
         .map_err(Error::io("write", &draft))?;
     std::fs::rename(&draft, &path).map_err(Error::io("write", &path))?;
     Ok(Some(program))
+}
+
+/// The program in the file, when it is a regular file of ours and whole: its first 64 bytes are the digest of the rest.
+fn kept(path: &Path) -> Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let metadata = file.metadata().map_err(Error::io("read", path))?;
+    let ours = metadata.is_file() && metadata.uid() == rustix::process::geteuid().as_raw();
+    if !ours || metadata.mode() & 0o022 != 0 {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(64 + PROGRAM_BYTES_MAX as u64)
+        .read_to_end(&mut bytes)
+        .map_err(Error::io("read", path))?;
+    let Some((sum, program)) = bytes.split_at_checked(64) else {
+        return Ok(None);
+    };
+    let whole = plausible(program) && Digest::of(program).hex().as_bytes() == sum;
+    Ok(whole.then(|| program.to_vec()))
 }
 
 /// The profile as the runtime specification writes it, for libcontainer to load: without no-new-privileges loading takes a
@@ -272,6 +304,46 @@ mod tests {
             filter(&SeccompChoice::Unconfined, &[], dir.path()).expect("fine"),
             None
         );
+    }
+
+    #[test]
+    fn a_filter_that_is_not_as_it_was_kept_is_made_anew() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a directory");
+        let get = || {
+            filter(&SeccompChoice::Default, &["CAP_KILL"], dir.path())
+                .expect("compiles")
+                .expect("a filter")
+        };
+        let right = get();
+        let entry = std::fs::read_dir(dir.path().join("seccomp"))
+            .expect("a directory")
+            .flatten()
+            .next()
+            .expect("kept");
+        let path = entry.path();
+        let whole = std::fs::read(&path).expect("read");
+        let allow = [6, 0, 0, 0, 0, 0, 0xff, 0x7f];
+        let torn = &whole[..whole.len() - 8];
+        for bad in [&allow[..], torn, &[], &[&whole[..64], &allow].concat()] {
+            std::fs::write(&path, bad).expect("written");
+            assert_eq!(get(), right);
+            assert_eq!(std::fs::read(&path).expect("read"), whole);
+        }
+        // One that others could have written is not believed, nor is a link.
+        let forged = [Digest::of(&allow).hex().as_bytes(), &allow].concat();
+        std::fs::write(&path, &forged).expect("written");
+        assert_eq!(
+            get(),
+            allow,
+            "the control: a file of ours that is whole is believed"
+        );
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o622)).expect("set");
+        assert_eq!(get(), right);
+        std::fs::write(dir.path().join("forged"), &forged).expect("written");
+        std::fs::remove_file(&path).expect("removed");
+        std::os::unix::fs::symlink(dir.path().join("forged"), &path).expect("linked");
+        assert_eq!(get(), right);
     }
 
     #[test]

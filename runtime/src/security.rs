@@ -1,6 +1,12 @@
 //! What the programs of a container may do, as it is asked for.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::caps;
+use crate::device::Device;
+use crate::error::Result;
 
 /// Privileges, and what is taken from them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,6 +20,22 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// The system calls it may make.
     pub seccomp: SeccompChoice,
+    /// Whether everything is open that a user namespace can open.
+    pub privileged: bool,
+    /// Device nodes of the host.
+    pub devices: Vec<Device>,
+    /// Paths that are hidden besides the usual ones.
+    pub masked: Vec<String>,
+    /// Usual paths that are neither hidden nor read-only; `ALL` for all of them.
+    pub unmasked: Vec<String>,
+    /// Settings of the kernel for its own namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// Whether it shares the host's memory segments and message queues.
+    pub host_ipc: bool,
+    /// Whether it shares the host's name.
+    pub host_uts: bool,
+    /// Kept for whoever asks.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Default for Security {
@@ -23,6 +45,33 @@ impl Default for Security {
             cap_drop: Vec::new(),
             no_new_privileges: true,
             seccomp: SeccompChoice::Default,
+            privileged: false,
+            devices: Vec::new(),
+            masked: Vec::new(),
+            unmasked: Vec::new(),
+            sysctls: BTreeMap::new(),
+            host_ipc: false,
+            host_uts: false,
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
+impl Security {
+    /// The capabilities that bound it.
+    pub(crate) fn caps(&self) -> Result<Vec<&'static str>> {
+        if !self.privileged {
+            return caps::select(&self.cap_add, &self.cap_drop);
+        }
+        let all = ["ALL".to_owned()];
+        caps::select(&all, &self.cap_drop)
+    }
+
+    /// The filter that holds.
+    pub(crate) const fn filter(&self) -> &SeccompChoice {
+        match &self.seccomp {
+            SeccompChoice::Default if self.privileged => &SeccompChoice::Unconfined,
+            choice => choice,
         }
     }
 }

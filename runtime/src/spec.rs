@@ -14,29 +14,6 @@ use crate::protect::Bind;
 use crate::user::User;
 use crate::volume::Tmpfs;
 
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/fs/selinux",
-];
-const READ_ONLY: [&str; 6] = [
-    "/proc/asound",
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
-
 /// What fits into /dev/shm, in bytes, as docker has it.
 const SHM_BYTES_DEFAULT: u64 = 64 << 20;
 
@@ -60,8 +37,6 @@ pub(crate) struct SpecInput<'a> {
     pub(crate) cgroup_view: &'a Path,
     /// The control group that it gets.
     pub(crate) group: &'a Prepared,
-    /// Paths that exist on this host only and are masked too.
-    pub(crate) masked: Vec<String>,
     /// Whether group 5, terminals' usual one, exists inside.
     pub(crate) has_tty_group: bool,
     /// The filter of system calls, where libcontainer is to load it and not our executor.
@@ -97,8 +72,6 @@ pub(crate) fn build(input: &SpecInput<'_>) -> Value {
         "linux": {
             "cgroupsPath": input.group.path,
             "namespaces": namespaces(input),
-            "maskedPaths": MASKED.iter().map(|path| (*path).to_owned()).chain(input.masked.iter().cloned()).collect::<Vec<_>>(),
-            "readonlyPaths": READ_ONLY,
             "rootfsPropagation": "private",
         },
     });
@@ -250,7 +223,6 @@ mod tests {
                 path: "/berth-ab".into(),
                 ..Prepared::default()
             },
-            masked: Vec::new(),
             has_tty_group: false,
             seccomp: None,
         })

@@ -23,6 +23,7 @@ use crate::document;
 use crate::engine::{Engine, EngineInput};
 use crate::error::{Error, Result};
 use crate::finish::Finish;
+use crate::health_run::Checks;
 use crate::living::Living;
 use crate::log::{LogDriver, Writer};
 use crate::network::Network;
@@ -33,7 +34,7 @@ use crate::signals::Signals;
 use crate::start::{INSIDE, Start, StartMode};
 use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{clock, overlay, remove, seal, socket, sys, userns};
+use crate::{clock, overlay, pivotable, remove, seal, socket, sys, userns, walls};
 
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
@@ -197,10 +198,12 @@ fn run(
     let record = &container.record;
     let rootfs = bundle.join("rootfs");
     make_private(&rootfs)?;
+    pivotable::make(&rootfs)?;
     let group = Prepared::read(bundle)?;
     let cgroup_view = group.view(&start.run_dir)?;
     if record.settings.net.network == Network::None {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
+        walls::set_network(&record.settings)?;
     }
     overlay::mount(
         &record.lower,
@@ -229,8 +232,6 @@ fn run(
     };
     // What a supervisor that was killed has left.
     remove::remove_tree(&container.containers.libcontainer(&record.id))?;
-    // Only libcontainer reads it, and from the file.
-    ready.plan.spec = serde_json::Value::Null;
     let mut backoff = Backoff::default();
     loop {
         let began = clock::uptime();
@@ -296,7 +297,10 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
             ..Finish::default()
         },
     })?;
-    restrain(&engine, ready, attendant)?;
+    let walls = walls::verify(engine.pid().unwrap_or_default(), &ready.plan.spec);
+    if let Err(error) = walls.and_then(|()| restrain(&engine, ready, attendant)) {
+        return engine.abandon().and(Err(error));
+    }
     let outcome = console
         .map(|console| console.accept(owner))
         .transpose()
@@ -357,6 +361,7 @@ fn attend(
     notes.exit_code = None;
     notes.write(&container.dir)?;
     life.engine.start()?;
+    attendant.check_health(Checks::of(container)?);
     attendant.attend(&mut life)?;
     life.reap()
 }

@@ -1,0 +1,1 @@
+//! The store and the shared checkout are read-only to every container.
