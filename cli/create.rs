@@ -131,7 +131,7 @@ impl CreateFlags {
         let (repo, image, lock) = own(found, image, lock, context)?;
         let options = CreateOptions {
             name: self.name,
-            created: context.now(),
+            created: context.now_ns(),
             ids: match self.ids {
                 None => Ids::Auto,
                 Some(IdsKind::Single) => Ids::Single,

@@ -17,6 +17,7 @@ use crate::ids::IdMaps;
 use crate::log;
 use crate::naming;
 use crate::options::{CreateOptions, Settings};
+use crate::ports;
 use crate::process;
 use crate::record::{RECORD, Record, VolumeMount};
 use crate::remove::remove_tree;
@@ -77,6 +78,7 @@ pub(crate) fn create_from(
         .map_or(Ok(()), naming::check_hostname)?;
     log::check(&settings.life.log)?;
     seccomp::check(settings.security.filter(), &settings.security.caps()?)?;
+    settings.net.check()?;
     if settings.groups.iter().any(|group| group == "keep-groups") {
         let why = "the host's groups mean nothing in a container of berth";
         return Err(Error::option("--group-add", "keep-groups", why));
@@ -105,6 +107,7 @@ fn fill(
     // Held from the first volume to the record: a volume that no record names may be removed.
     let _names = containers.lock()?;
     let mut settings = options.settings.clone();
+    ports::settle(&mut settings.net, rootfs.config.exposed_ports.as_ref())?;
     let mounts = place_volumes(containers, id, &rootfs.config, &mut settings)?;
     let caps = settings.security.caps()?;
     walls::check(&settings, &caps, &mounts, &options.store)?;

@@ -96,6 +96,16 @@ pub enum Error {
         /// What it is instead.
         state: &'static str,
     },
+    /// The output of the container is not kept where we can read it.
+    #[error("cannot read the log of container {name}: its log driver is {driver}")]
+    NoLog {
+        /// The container's name.
+        name: String,
+        /// What keeps its output, as `--log-driver` spells it.
+        driver: &'static str,
+        /// Where the output is.
+        hint: String,
+    },
     /// The supervisor of a container was killed before it could start anything.
     #[error("cannot start container {id}: signal {signal} has ended its supervisor")]
     Supervisor {
@@ -217,7 +227,7 @@ impl Error {
     /// What the reader can do about it, for a `hint:` line.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Host { hint, .. } => Some(hint),
+            Self::Host { hint, .. } | Self::NoLog { hint, .. } => Some(hint),
             Self::NoGroup { .. } => {
                 Some("start the container with: systemd-run --user --scope -p Delegate=yes berth …")
             }

@@ -102,27 +102,27 @@ impl Check {
 /// What is known of a container's health, in docker's words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct HealthState {
+pub(crate) struct HealthState {
     /// `starting`, `healthy` or `unhealthy`.
-    pub status: String,
+    pub(crate) status: String,
     /// Failures in a row.
-    pub failing_streak: u32,
+    pub(crate) failing_streak: u32,
     /// The last results, the oldest first.
-    pub log: Vec<HealthResult>,
+    pub(crate) log: Vec<HealthResult>,
 }
 
 /// What one check gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct HealthResult {
+pub(crate) struct HealthResult {
     /// When it began, RFC 3339.
-    pub start: String,
+    pub(crate) start: String,
     /// When it ended, RFC 3339.
-    pub end: String,
+    pub(crate) end: String,
     /// Its exit code; -1 when it took too long.
-    pub exit_code: i32,
+    pub(crate) exit_code: i32,
     /// The beginning of what it wrote.
-    pub output: String,
+    pub(crate) output: String,
 }
 
 /// What is to be done now.

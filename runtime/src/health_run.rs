@@ -18,7 +18,7 @@ use crate::clock;
 use crate::container::Container;
 use crate::document;
 use crate::error::{Error, Result};
-use crate::health::{Check, Checker, Due, HealthResult, HealthState, OUTPUT_BYTES_MAX};
+use crate::health::{Check, Checker, Due, HealthResult, OUTPUT_BYTES_MAX};
 use crate::log;
 use crate::start::CHECK;
 
@@ -164,16 +164,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
         self.child.wait().ok();
-    }
-}
-
-impl Container {
-    /// What is known of its health; `None` where it has no health check or never ran.
-    pub fn health(&self) -> Result<Option<HealthState>> {
-        if Check::of(&self.record).is_none() {
-            return Ok(None);
-        }
-        document::read_optional(&self.dir.join(FILE))
     }
 }
 

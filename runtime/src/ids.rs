@@ -137,17 +137,20 @@ fn stack(own: u32, ranges: &[Range]) -> Vec<Mapping> {
     maps
 }
 
-/// The set-uid programs that write maps of more than one id.
+/// The programs of the host that berth starts: those that write maps of more than one id, and pasta.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct IdHelpers {
     /// `newuidmap`, when it was found.
     pub newuidmap: Option<PathBuf>,
     /// `newgidmap`, when it was found.
     pub newgidmap: Option<PathBuf>,
+    /// `pasta`, which makes networks, when it was found.
+    #[serde(default)]
+    pub pasta: Option<PathBuf>,
 }
 
 impl IdHelpers {
-    /// Looks both programs up in `path`, a list of directories as PATH has it.
+    /// Looks the programs up in `path`, a list of directories as PATH has it.
     pub fn find(path: &OsStr) -> Self {
         let look = |name: &str| {
             std::env::split_paths(path)
@@ -161,10 +164,11 @@ impl IdHelpers {
         Self {
             newuidmap: look("newuidmap"),
             newgidmap: look("newgidmap"),
+            pasta: look("pasta"),
         }
     }
 
-    /// Whether both are there.
+    /// Whether those that map ids are there.
     pub fn complete(&self) -> bool {
         self.newuidmap.is_some() && self.newgidmap.is_some()
     }

@@ -16,7 +16,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, StatVfsMountFlags};
 use crate::error::{Error, Result};
 
 /// The most symlinks that are followed one after the other, as in the kernel.
-const LINKS_MAX: usize = 40;
+pub(crate) const LINKS_MAX: usize = 40;
 
 /// The root directory of a container, seen from outside.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ pub(crate) struct InRoot {
 impl InRoot {
     /// Opens the directory `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::open_as(path, path)
+    }
+
+    /// Opens the directory `path`, which messages call `shown`.
+    pub(crate) fn open_as(path: &Path, shown: &Path) -> Result<Self> {
         let root = rustix::fs::open(
             path,
             OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -36,7 +41,7 @@ impl InRoot {
         .map_err(Error::io("open", path))?;
         Ok(Self {
             root,
-            path: path.to_owned(),
+            path: shown.to_owned(),
         })
     }
 
@@ -176,7 +181,8 @@ impl InRoot {
             .map_err(self.error("make", parent.join(name)))
     }
 
-    fn resolve(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    /// Opens what is at `path`, which the kernel resolves in the root.
+    pub(crate) fn resolve(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         self.resolve_with(path, flags, Mode::empty())
     }
 

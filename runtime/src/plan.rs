@@ -224,14 +224,14 @@ fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
 }
 
 /// The name inside: the one asked for; the host's where its network is seen; else the start of the id.
-fn hostname(record: &Record) -> String {
+pub(crate) fn hostname(record: &Record) -> String {
     match (&record.settings.hostname, record.settings.net.network) {
         (Some(name), _) => name.clone(),
         (None, Network::Host) => rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .into_owned(),
-        (None, Network::None) => record.id.chars().take(12).collect(),
+        (None, Network::None | Network::Pasta) => record.id.chars().take(12).collect(),
     }
 }
 
@@ -268,7 +268,7 @@ fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
         no_exec: mount.options.no_exec,
         set_id: mount.options.set_id,
     });
-    let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, record.settings.net.network)?
+    let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, &record.settings.net)?
         .into_iter()
         .map(|(source, destination)| Bind {
             source,
@@ -276,10 +276,11 @@ fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
             ..Bind::default()
         })
         .filter(|bind| {
-            record
-                .mounts
-                .iter()
-                .all(|mount| mount.destination != bind.destination)
+            let volumes = record.mounts.iter().map(|mount| &mount.destination);
+            let memory = record.settings.tmpfs.iter().map(|it| &it.destination);
+            volumes
+                .chain(memory)
+                .all(|taken| *taken != bind.destination)
         })
         .collect();
     binds.extend(protect(volumes.collect(), &plan.protected));

@@ -135,7 +135,9 @@ fn mounts(input: &SpecInput<'_>) -> Vec<Value> {
             Path::new("/sys"),
             &["rbind", "nosuid", "noexec", "nodev", "rro"],
         ),
-        Network::None => mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"]),
+        Network::None | Network::Pasta => {
+            mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"])
+        }
     });
     let cgroup_options = ["bind", "nosuid", "noexec", "nodev", "ro"];
     mounts.push(bind(

@@ -28,7 +28,7 @@ use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::log::LogDriver;
-use crate::{attached, health_run, probe, remove, supervise, tenant, volumes};
+use crate::{attached, changes, copy, health_run, probe, remove, supervise, tenant, volumes};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
 pub(crate) const SUPERVISE: &str = "__supervise";
@@ -44,6 +44,10 @@ pub(crate) const ATTACH: &str = "__attach";
 pub(crate) const REMOVE: &str = "__remove";
 /// Hidden argument: remove a volume's files from within a user namespace that has all ids of the user.
 pub(crate) const REMOVE_VOLUME: &str = "__remove-volume";
+/// Hidden argument: one side of a copy, in a container.
+pub(crate) const COPY: &str = "__copy";
+/// Hidden argument: tell what a container has changed.
+pub(crate) const CHANGES: &str = "__changes";
 /// Hidden argument: try out what this host can do.
 pub(crate) const PROBE: &str = "__probe";
 
@@ -214,6 +218,15 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
         (REMOVE, [root, run_dir, id, volumes, helpers]) => {
             Some(remove_inside([root, run_dir, id, volumes, helpers]).map(|()| 0))
         }
+        (COPY, [request]) => Some(copy::copy_inside(&request.to_string_lossy()).map(|()| 0)),
+        (CHANGES, [root, run_dir, id, helpers]) => Some(
+            parse_helpers(helpers)
+                .and_then(|helpers| {
+                    let (root, run_dir) = (Path::new(root), Path::new(run_dir));
+                    changes::changes_inside(root, run_dir, &id.to_string_lossy(), &helpers)
+                })
+                .map(|()| 0),
+        ),
         (REMOVE_VOLUME, [path, helpers]) => Some(
             parse_helpers(helpers)
                 .and_then(|helpers| volumes::remove_volume_inside(Path::new(path), &helpers))

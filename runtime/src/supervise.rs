@@ -26,7 +26,7 @@ use crate::finish::Finish;
 use crate::health_run::Checks;
 use crate::living::Living;
 use crate::log::{LogDriver, Writer};
-use crate::network::Network;
+use crate::pasta::{self, Pasta};
 use crate::plan::{self, Plan, Planned};
 use crate::proc::ProcessId;
 use crate::record::{Notes, Record, STATE};
@@ -103,10 +103,13 @@ fn enter(
         // With a group of the container's own the supervisor must see the whole tree, to move it there.
         flags |= UnshareFlags::NEWCGROUP;
     }
-    if container.record.settings.net.network == Network::None {
+    let net = &container.record.settings.net;
+    if net.network.is_own() {
         flags |= UnshareFlags::NEWNET;
     }
+    let pasta = pasta::start(bundle, net, &start.options.helpers)?;
     userns::enter(&container.record.maps, &start.options.helpers, flags)?;
+    pasta.map_or(Ok(()), Pasta::connect)?;
     seal::exec_sealed(&[
         OsStr::new(INSIDE),
         bundle.as_os_str(),
@@ -201,7 +204,7 @@ fn run(
     pivotable::make(&rootfs)?;
     let group = Prepared::read(bundle)?;
     let cgroup_view = group.view(&start.run_dir)?;
-    if record.settings.net.network == Network::None {
+    if record.settings.net.network.is_own() {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
         walls::set_network(&record.settings)?;
     }

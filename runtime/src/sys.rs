@@ -86,6 +86,46 @@ pub(crate) fn pidfd_send_signal(process: &OwnedFd, signal: i32) -> io::Result<()
     }
 }
 
+/// As [`spawn_later`], for a program that goes on running: it has `stdio`'s first descriptor for stdin and stdout and the
+/// second for stderr, takes every signal, and is killed when this process ends.
+pub(crate) fn spawn_bound(
+    go: BorrowedFd<'_>,
+    program: &CString,
+    args: &[CString],
+    stdio: [BorrowedFd<'_>; 2],
+) -> io::Result<Pid> {
+    let mut argv: Vec<*const libc::c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
+    argv.push(std::ptr::null());
+    let envp = [std::ptr::null::<libc::c_char>()];
+    let none = [0u64; 1];
+    // SAFETY: as in `spawn_later`.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let mut byte = 0u8;
+            // SAFETY: in the child: `byte` is one valid byte and `none` a signal set of the kernel's size; all calls are
+            // async-signal-safe.
+            unsafe {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                libc::dup2(stdio[0].as_raw_fd(), 0);
+                libc::dup2(stdio[0].as_raw_fd(), 1);
+                libc::dup2(stdio[1].as_raw_fd(), 2);
+                // Rust ignores SIGPIPE, which pasta takes for a failure.
+                default_signals();
+                if libc::read(go.as_raw_fd(), (&raw mut byte).cast(), 1) == 1 {
+                    let size = size_of_val(&none);
+                    let (set, old) = (none.as_ptr(), std::ptr::null_mut::<u64>());
+                    libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, set, old, size);
+                    libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr());
+                }
+                libc::_exit(127)
+            }
+        }
+        pid => Pid::from_raw(pid).ok_or_else(|| io::Error::other("fork returned no pid")),
+    }
+}
+
 /// Brings the loopback device of the current network namespace up.
 pub(crate) fn loopback_up() -> io::Result<()> {
     let socket = rustix::net::socket(
@@ -172,15 +212,20 @@ pub(crate) fn default_signals() {
 
 /// Makes the detached mount at `tree` read-only, for good: it is in no namespace where it could be remounted.
 pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
-    set_read_only(tree.as_raw_fd(), c"")
+    set_read_only(tree.as_raw_fd(), c"", 0)
+}
+
+/// As [`set_mount_read_only`], with all that is mounted below it.
+pub(crate) fn set_tree_read_only(tree: &OwnedFd) -> io::Result<()> {
+    set_read_only(tree.as_raw_fd(), c"", libc::AT_RECURSIVE)
 }
 
 /// Makes the mount at the absolute `path` read-only in this mount namespace.
 pub(crate) fn remount_read_only(path: &CStr) -> io::Result<()> {
-    set_read_only(libc::AT_FDCWD, path)
+    set_read_only(libc::AT_FDCWD, path, 0)
 }
 
-fn set_read_only(dir: RawFd, path: &CStr) -> io::Result<()> {
+fn set_read_only(dir: RawFd, path: &CStr, flags: libc::c_int) -> io::Result<()> {
     let attr = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY,
         attr_clr: 0,
@@ -194,7 +239,7 @@ fn set_read_only(dir: RawFd, path: &CStr) -> io::Result<()> {
             libc::SYS_mount_setattr,
             dir,
             path.as_ptr(),
-            libc::AT_EMPTY_PATH,
+            libc::AT_EMPTY_PATH | flags,
             &raw const attr,
             size,
         )

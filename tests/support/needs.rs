@@ -41,6 +41,8 @@ pub enum Need {
     Podman,
     Runc,
     Crun,
+    /// pasta, and a /dev/net/tun that an ordinary user may open.
+    Pasta,
     /// Debian's docker-registry, and curl and openssl beside it.
     Registry,
 }
@@ -81,6 +83,12 @@ impl Need {
             Self::Podman => program("podman"),
             Self::Runc => program("runc"),
             Self::Crun => program("crun"),
+            Self::Pasta => program("pasta").or_else(|| {
+                probe(
+                    "exec 3<>/dev/net/tun",
+                    "ordinary users may not open /dev/net/tun",
+                )
+            }),
             Self::Registry => ["docker-registry", "curl", "openssl"]
                 .into_iter()
                 .find_map(program),

@@ -1,0 +1,67 @@
+//! The root of a container that does not run, with its volumes, mounted for one process that is inside its user namespace
+//! and a mount namespace of its own. What may not be written while it runs may not be written here.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+
+use crate::container::{Container, make_private};
+use crate::error::{Error, Result};
+use crate::inroot::InRoot;
+use crate::protect::{Bind, protect};
+use crate::{copyup, overlay, sys};
+
+/// Mounts the container's root. `root` is berth's, `repo` its repository.
+pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<InRoot> {
+    let record = &container.record;
+    let place = container.bundle.join("view");
+    make_private(&place)?;
+    let (upper, work) = (container.dir.join("upper"), container.dir.join("work"));
+    overlay::mount(&record.lower, &upper, &work, &place)?;
+    let inside = InRoot::open_as(&place, Path::new("/"))?;
+    let protected: Vec<PathBuf> = [repo.to_owned(), root.join("checkouts")]
+        .into_iter()
+        .filter_map(|dir| std::fs::canonicalize(dir).ok())
+        .collect();
+    for mount in record
+        .mounts
+        .iter()
+        .filter(|it| it.managed && !it.options.no_copy)
+    {
+        copyup::copy_up(&inside, &mount.destination, &mount.source)?;
+    }
+    let binds = record.mounts.iter().map(|mount| Bind {
+        source: mount.source.clone(),
+        destination: mount.destination.clone(),
+        read_only: mount.options.read_only,
+        ..Bind::default()
+    });
+    for bind in protect(binds.collect(), &protected) {
+        attach(&inside, &bind)?;
+    }
+    Ok(inside)
+}
+
+/// Mounts a volume by descriptors alone, so that no link in the root leads it elsewhere.
+fn attach(root: &InRoot, bind: &Bind) -> Result<()> {
+    let failed = || Error::io::<rustix::io::Errno>("mount volume", &bind.source);
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    let tree = rustix::mount::open_tree(CWD, &bind.source, flags).map_err(failed())?;
+    if bind.read_only {
+        sys::set_tree_read_only(&tree).map_err(Error::io("mount volume", &bind.source))?;
+    }
+    let target = match bind.source.is_dir() {
+        true => root.make_dir(&bind.destination)?,
+        false => {
+            root.make_file(&bind.destination)?;
+            root.resolve(&bind.destination, OFlags::PATH)
+                .map_err(failed())?
+        }
+    };
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(tree.as_fd(), c"", target.as_fd(), c"", flags).map_err(failed())
+}
