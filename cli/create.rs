@@ -2,6 +2,7 @@
 //!
 //! Each group of flags is a file of its own and gives one group of the runtime's settings.
 
+mod duration;
 mod health;
 mod life;
 mod limits;
@@ -110,7 +111,7 @@ impl CreateFlags {
             net: self.network.settings()?,
             security: self.security.settings()?,
             limits: self.limits.settings()?,
-            health: self.health.settings(),
+            health: self.health.settings()?,
             ..Settings::default()
         };
         settings.life.log = self.log.settings()?;

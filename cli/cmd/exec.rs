@@ -64,6 +64,7 @@ pub(crate) fn exec(args: ExecArgs, context: &Context) -> Result<ExitCode, Failur
         interactive: args.interactive,
         terminal: args.tty,
         detach: args.detach,
+        healthcheck: false,
     };
     let Err(error) = container.exec(&options);
     Err(run_failure(error))

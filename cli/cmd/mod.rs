@@ -12,6 +12,7 @@ pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod gc;
+pub(crate) mod healthcheck;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod inspect;

@@ -24,6 +24,7 @@ use crate::client::Client;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::frames::Frame;
+use crate::health_run::Checks;
 use crate::living::{Launch, Living};
 use crate::log::{Stream, Writer};
 use crate::own_stdio::OwnOutput;
@@ -52,6 +53,7 @@ enum Ready {
     Source(usize),
     Input,
     Client(usize),
+    Health,
 }
 
 /// Who looks after a container, over all its lives.
@@ -68,6 +70,7 @@ pub(crate) struct Attendant<'a> {
     input_ended: bool,
     by_hand: bool,
     kill_at: Option<u64>,
+    checks: Option<Checks>,
     say: &'a mut dyn FnMut(&str),
 }
 
@@ -112,6 +115,7 @@ impl<'a> Attendant<'a> {
             input_ended: false,
             by_hand: false,
             kill_at: None,
+            checks: None,
             say: input.say,
         }
     }
@@ -124,6 +128,11 @@ impl<'a> Attendant<'a> {
     /// Says a warning to whoever started the container.
     pub(crate) fn say(&mut self, warning: &str) {
         (self.say)(warning);
+    }
+
+    /// Finds out from time to time whether the container is well, until this life of it ends.
+    pub(crate) fn check_health(&mut self, checks: Option<Checks>) {
+        self.checks = checks;
     }
 
     /// Before the program of a new life runs: its terminal gets the size of the client's.
@@ -150,6 +159,7 @@ impl<'a> Attendant<'a> {
     pub(crate) fn attend(&mut self, life: &mut Living<'_>) -> Result<()> {
         while !self.step(Some(life), None)? {}
         self.kill_at = None;
+        self.checks = None;
         self.look_at_launch(life)?;
         self.drain(&life.stdio)
     }
@@ -189,7 +199,8 @@ impl<'a> Attendant<'a> {
             .iter()
             .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
             .collect();
-        let timeout = clock::until([deadline, self.kill_at]);
+        let check_at = self.checks.as_ref().and_then(Checks::next);
+        let timeout = clock::until([deadline, self.kill_at, check_at]);
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Error::os("wait for the container")(error)),
@@ -209,6 +220,10 @@ impl<'a> Attendant<'a> {
             }
         }
         self.clients.retain(|client| !client.is_gone());
+        if let Some(Err(error)) = self.checks.as_mut().map(Checks::step) {
+            self.checks = None;
+            self.say(&format!("health is not checked any more: {error}"));
+        }
         if let (Some(at), Some(life)) = (self.kill_at, life)
             && clock::uptime() >= at
         {
@@ -245,6 +260,8 @@ impl<'a> Attendant<'a> {
             );
         }
         let Some(life) = life else { return all };
+        let checks = self.checks.iter().flat_map(Checks::watched);
+        all.extend(checks.map(|fd| (Ready::Health, fd, read)));
         all.push((Ready::Process, life.process.as_fd(), read));
         if !life.launched {
             all.push((Ready::Launch, life.engine.launch_fd(), read));

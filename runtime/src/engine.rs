@@ -336,7 +336,8 @@ fn with_stdio(builder: ContainerBuilder, ends: Ends) -> ContainerBuilder {
     }
 }
 
-fn this_process() -> Result<OwnedFd> {
+/// A pidfd of this process, which is the parent of what it makes.
+pub(crate) fn this_process() -> Result<OwnedFd> {
     rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .map_err(Error::os("open the supervisor's process"))
 }

@@ -120,6 +120,12 @@ pub enum Error {
         /// Which container.
         id: String,
     },
+    /// Neither image nor caller says how to find out whether the container is well.
+    #[error("container {id} has no health check")]
+    NoHealthCheck {
+        /// Which.
+        id: String,
+    },
     /// What was asked takes a control group of the container's own.
     #[error("cannot {verb} container {id}: this host gives it no control group")]
     NoGroup {

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -25,7 +25,7 @@ use crate::remove::remove_tree;
 use crate::security::SeccompChoice;
 use crate::start::EXEC;
 use crate::ulimit::{self, Ulimit};
-use crate::{join, plan, process, seal};
+use crate::{join, plan, process, seal, tenant};
 
 /// What messages say was asked for.
 pub(crate) const VERB: &str = "exec in";
@@ -47,6 +47,8 @@ pub struct ExecOptions {
     pub terminal: bool,
     /// Whether nobody waits for it; it has no stdio then.
     pub detach: bool,
+    /// Whether every failure is told by exit code 1.
+    pub healthcheck: bool,
 }
 
 /// What the second half must know besides libcontainer's documents.
@@ -63,6 +65,10 @@ pub(crate) struct Request {
     pub(crate) bounding: Vec<String>,
     pub(crate) held: Vec<String>,
     pub(crate) loads_filter: bool,
+    /// Whether it is killed when its parent ends.
+    pub(crate) ends_with_parent: bool,
+    /// Whether every failure is told by exit code 1.
+    pub(crate) healthcheck: bool,
     pub(crate) rlimits: Vec<Ulimit>,
     /// Whose the terminal is to be.
     pub(crate) owner: Option<(u32, u32)>,
@@ -116,6 +122,42 @@ impl Container {
         notes.init.ok_or_else(|| refused("starting"))
     }
 
+    /// Turns this process into the parent of the container's health check, and ends with 0 when it is well and 1 when it
+    /// is not. Returns only on failure.
+    pub fn healthcheck(&self) -> Result<Infallible> {
+        self.exec(&ExecOptions {
+            command: self.record.health_command()?,
+            healthcheck: true,
+            ..ExecOptions::default()
+        })
+    }
+
+    /// Runs the container's health check from within its supervisor's namespaces, and gives its exit code. It ends with
+    /// this process.
+    pub(crate) fn exec_check(&self) -> Result<u8> {
+        let options = ExecOptions {
+            command: self.record.health_command()?,
+            ..ExecOptions::default()
+        };
+        let init = self.first_process(VERB)?;
+        let dir = self.bundle.join(format!("exec-{}", std::process::id()));
+        make_private(&dir)?;
+        let cgroup = self.open_cgroup()?;
+        let container: Value = document::read(&self.bundle.join("config.json"))?;
+        let request = self.plan(&init, &dir, &options, &container);
+        let written = request.and_then(|mut request| {
+            // The second half takes it over by its number.
+            request.cgroup = cgroup.map(IntoRawFd::into_raw_fd);
+            request.ends_with_parent = true;
+            document::write(&dir.join("request.json"), &request)
+        });
+        if let Err(error) = written {
+            remove_tree(&dir)?;
+            return Err(error);
+        }
+        tenant::inside(&dir, &mut |_| {})
+    }
+
     fn enter(&self, init: &ProcessId, dir: &Path, options: &ExecOptions) -> Result<Infallible> {
         // Opened outside: whether a process may be moved is asked of whoever opened the file, where it was opened.
         let cgroup = self.open_cgroup()?;
@@ -148,11 +190,7 @@ impl Container {
         let record = &self.record;
         let root = InRoot::open(&PathBuf::from(format!("/proc/{}/root", init.pid)))?;
         if !init.alive() {
-            return self.first_process(VERB).and(Err(Error::WrongState {
-                verb: VERB,
-                id: record.id.clone(),
-                state: "exited",
-            }));
+            self.first_process(VERB)?;
         }
         let default = process::wanted_user(&record.config, &record.settings);
         let wanted = options.user.as_deref().unwrap_or(default);
@@ -163,7 +201,7 @@ impl Container {
         let found = plan::find_user(&root, wanted, &record.settings).map_err(of_user)?;
         let (user, become_user) = plan::place_user(record, &found).map_err(of_user)?;
         let cwd = working_dir(&root, container, options)?;
-        let choice = record.settings.security.seccomp.clone();
+        let choice = record.settings.security.filter().clone();
         let gains = container["process"]["noNewPrivileges"] != true;
         let loads_filter = gains && become_user.is_none() && choice != SeccompChoice::Unconfined;
         let home = home(container, options, self).then_some(found.home.as_str());
@@ -197,6 +235,8 @@ impl Container {
             held: exec_plan::held(&user, &bounding),
             bounding,
             loads_filter,
+            ends_with_parent: false,
+            healthcheck: options.healthcheck,
             rlimits: ulimit::within(
                 &record.settings.limits.ulimits,
                 ulimit::most,

@@ -49,6 +49,7 @@ mod exec_plan;
 mod finish;
 mod frames;
 mod health;
+mod health_run;
 mod ids;
 mod init;
 mod inroot;

@@ -25,6 +25,7 @@ mod journal;
 mod read;
 mod tail;
 
+pub(crate) use cri::time;
 use std::path::Path;
 use std::str::FromStr;
 

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::log::LogDriver;
 use crate::proc::thread_count;
-use crate::{attached, changes, copy, probe, remove, supervise, tenant, volumes};
+use crate::{attached, changes, copy, health_run, probe, remove, supervise, tenant, volumes};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
 pub(crate) const SUPERVISE: &str = "__supervise";
@@ -37,6 +37,8 @@ pub(crate) const SUPERVISE: &str = "__supervise";
 pub(crate) const INSIDE: &str = "__inside";
 /// Hidden argument: run a program in a container, from a sealed copy in its supervisor's namespaces.
 pub(crate) const EXEC: &str = "__exec";
+/// Hidden argument: run a container's health check, as a child of its supervisor.
+pub(crate) const CHECK: &str = "__check";
 /// Hidden argument: connect our stdio with a container.
 pub(crate) const ATTACH: &str = "__attach";
 /// Hidden argument: remove a container's files from within its user namespace.
@@ -214,6 +216,10 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
             Some(supervise::inside(Path::new(bundle), mode, say))
         }
         (EXEC, [dir]) => Some(tenant::inside(Path::new(dir), say)),
+        (CHECK, [root, run_dir, id]) => {
+            let id = id.to_string_lossy();
+            Some(health_run::check(Path::new(root), Path::new(run_dir), &id))
+        }
         (ATTACH, [task]) => Some(attached::attach(&task.to_string_lossy())),
         (REMOVE, [root, run_dir, id, volumes, helpers]) => {
             Some(remove_inside([root, run_dir, id, volumes, helpers]).map(|()| 0))

@@ -23,6 +23,7 @@ use crate::document;
 use crate::engine::{Engine, EngineInput};
 use crate::error::{Error, Result};
 use crate::finish::Finish;
+use crate::health_run::Checks;
 use crate::living::Living;
 use crate::log::{LogDriver, Writer};
 use crate::pasta::{self, Pasta};
@@ -367,6 +368,7 @@ fn attend(
     notes.exit_code = None;
     notes.write(&container.dir)?;
     life.engine.start()?;
+    attendant.check_health(Checks::of(container)?);
     attendant.attend(&mut life)?;
     life.reap()
 }

@@ -29,7 +29,10 @@ pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
     let request: Request = document::read(&dir.join("request.json"))?;
     let entered = enter(dir, &request);
     let removed = remove_tree(dir);
-    let (program, stdio) = entered?;
+    let (program, stdio) = match entered {
+        Err(Error::Exec { .. }) if request.healthcheck => return removed.map(|()| 1),
+        entered => entered?,
+    };
     removed?;
     if !program.in_group {
         say(
@@ -39,7 +42,12 @@ pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
     if request.detach {
         return Ok(0);
     }
-    relay::until_end(program.pid, signals, stdio)
+    let code = relay::until_end(program.pid, signals, stdio)?;
+    Ok(if request.healthcheck {
+        code.min(1)
+    } else {
+        code
+    })
 }
 
 fn enter(dir: &Path, request: &Request) -> Result<(Entered, Stdio)> {
@@ -91,7 +99,11 @@ fn finish(request: &Request) -> Result<Finish> {
         seccomp: filter.map(Arc::new),
         become_user: request.become_user,
         rlimits: request.rlimits.clone(),
-        parent: None,
+        parent: request
+            .ends_with_parent
+            .then(engine::this_process)
+            .transpose()?
+            .map(Arc::new),
         init: false,
         join_user,
         cgroup: request.cgroup.and_then(sys::inherited).map(Arc::new),
