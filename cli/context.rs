@@ -184,6 +184,15 @@ impl Context {
         SystemTime::now().checked_sub(duration)
     }
 
+    /// Nanoseconds since 1970.
+    pub(crate) fn now_ns(&self) -> u64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |elapsed| {
+                u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+            })
+    }
+
     /// Seconds since 1970.
     pub(crate) fn now(&self) -> u64 {
         SystemTime::now()

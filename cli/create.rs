@@ -12,6 +12,8 @@ mod pairs_file;
 mod process;
 mod security;
 
+pub(crate) use process::variables;
+
 use clap::ValueEnum;
 use fetch::Source;
 use runtime::{Containers, CreateOptions, IdHelpers, Ids, Settings, StartOptions};
@@ -128,7 +130,7 @@ impl CreateFlags {
         let (repo, image, lock) = own(found, image, lock, context)?;
         let options = CreateOptions {
             name: self.name,
-            created: context.now(),
+            created: context.now_ns(),
             ids: match self.ids {
                 None => Ids::Auto,
                 Some(IdsKind::Single) => Ids::Single,

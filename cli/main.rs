@@ -11,12 +11,14 @@ mod context;
 mod create;
 mod hosts;
 mod meter;
+mod moment;
 mod platform;
 mod problem;
 mod progress;
 mod prompt;
 mod quick;
 mod report;
+mod template;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -34,6 +34,18 @@ pub(crate) fn raw_out(bytes: &[u8]) -> Result<(), Failure> {
         .map_err(Failure::stdout)
 }
 
+/// Writes bytes of a container to stderr.
+pub(crate) fn raw_err(bytes: &[u8]) -> Result<(), Failure> {
+    match std::io::stderr().lock().write_all(bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::stdout(error)),
+        Err(error) => Err(Failure::new(format!(
+            "cannot write to standard error: {}",
+            cause(&error)
+        ))),
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Writes text to stderr.
 pub(crate) fn raw_note(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());

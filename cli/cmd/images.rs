@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use store::{Image, ImageName, ImageUsage, ObjectId, Repo};
 
 use crate::context::Context;
 use crate::report::{self, Failure, human_age, human_size, note, out};
+use crate::template::Format;
 
 /// List images
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,9 @@ pub(crate) struct ImagesArgs {
     /// Show the digests of manifests
     #[arg(long)]
     digests: bool,
+    /// Print with a Go template, `json`, or `table` and a template
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["json", "quiet"])]
+    format: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -54,13 +59,14 @@ enum Filter {
 
 /// Lists images.
 pub(crate) fn images(args: ImagesArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let format = args.format.as_deref().map(Format::parse).transpose()?;
     let filters: Vec<Filter> = args
         .filters
         .iter()
         .map(|text| parse(text))
         .collect::<Result<_, _>>()?;
     let Some(repo) = existing_repo(context)? else {
-        return show(&args, context, Vec::new());
+        return show(&args, format, context, Vec::new());
     };
     let _lock = context.lock_for_reading(&repo)?;
     let mut images: Vec<(Image, bool)> = Vec::new();
@@ -95,7 +101,7 @@ pub(crate) fn images(args: ImagesArgs, context: &Context) -> Result<ExitCode, Fa
             rows.push(row(&repo, image, named, usage)?);
         }
     }
-    show(&args, context, rows)
+    show(&args, format, context, rows)
 }
 
 /// The repository; none where nothing was pulled yet, which is a list of no images.
@@ -143,12 +149,22 @@ fn row(repo: &Repo, image: &Image, named: bool, usage: ImageUsage) -> Result<Row
     })
 }
 
-fn show(args: &ImagesArgs, context: &Context, rows: Vec<Row>) -> Result<ExitCode, Failure> {
+fn show(
+    args: &ImagesArgs,
+    format: Option<Format>,
+    context: &Context,
+    rows: Vec<Row>,
+) -> Result<ExitCode, Failure> {
     if args.json {
         report::json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.quiet {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(format) = format {
+        let rows: Vec<Value> = rows.iter().map(|row| fields(row, args, context)).collect();
+        format.print(&rows, &HEADERS)?;
         return Ok(ExitCode::SUCCESS);
     }
     let none = || "<none>".to_owned();
@@ -190,6 +206,32 @@ fn show(args: &ImagesArgs, context: &Context, rows: Vec<Row>) -> Result<ExitCode
         .collect();
     report::table(&table)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What stands above fields, where it is not their name.
+const HEADERS: [(&str, &str); 2] = [("ID", "IMAGE ID"), ("CreatedSince", "CREATED")];
+
+/// What `--format` sees, with podman's names.
+fn fields(row: &Row, args: &ImagesArgs, context: &Context) -> Value {
+    let none = || "<none>".to_owned();
+    let since = match store::unix_seconds(row.created.as_deref()) {
+        0 => "N/A".to_owned(),
+        seconds => human_age(context.now().saturating_sub(seconds)),
+    };
+    json!({
+        "ID": short_id(&row.id, args.no_trunc),
+        "Repository": row.repository.clone().unwrap_or_else(none),
+        "Tag": row.tag.clone().unwrap_or_else(none),
+        "Name": row.name,
+        "Digest": row.digest,
+        "Created": since,
+        "CreatedSince": since,
+        "CreatedAt": row.created.clone().unwrap_or_default(),
+        "Size": human_size(row.usage.size),
+        "Unique": human_size(row.usage.unique),
+        "Containers": row.used_by.len(),
+        "UsedBy": row.used_by,
+    })
 }
 
 fn short_id(id: &str, full: bool) -> String {

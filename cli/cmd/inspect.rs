@@ -1,9 +1,13 @@
-//! `berth inspect`: what an image is, here or where it comes from.
+//! `berth inspect`: what a container is, or an image, here or where it comes from.
+
+mod container;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use fetch::Source;
+use runtime::{Container, Containers};
 use serde::Serialize;
 use store::oci::{ImageConfig, Manifest};
 use store::{DiffId, Digest};
@@ -12,16 +16,23 @@ use super::pull::PullFlags;
 use crate::context::Context;
 use crate::progress::Progress;
 use crate::report::{self, Failure, raw_out};
+use crate::template::Format;
 
-/// Show an image's digest, platform, labels, environment and layers
+/// Show what a container is, or an image's digest, platform, labels, environment and layers
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  berth inspect redis:7\n  berth inspect --config docker://docker.io/library/redis:7"
+    after_help = "Examples:\n  berth inspect web\n  berth inspect --format '{{.State.Status}}' web\n  berth inspect redis:7\n  berth inspect --config docker://docker.io/library/redis:7\n\nA name is a container's first, then an image's here, then an image's in a registry. Containers are printed as a list."
 )]
 pub(crate) struct InspectArgs {
-    /// The name of an image here, or a source, which is then looked at without being pulled
-    #[arg(value_name = "NAME|SOURCE")]
-    image: String,
+    /// A container, an image here, or a source, which is then looked at without being pulled
+    #[arg(required = true, value_name = "NAME|SOURCE")]
+    names: Vec<String>,
+    /// Look for containers or images alone
+    #[arg(long = "type", value_enum, value_name = "KIND")]
+    kind: Option<Kind>,
+    /// Print with a Go template, or `json`
+    #[arg(short, long, value_name = "TEMPLATE", conflicts_with_all = ["raw", "config"])]
+    format: Option<String>,
     /// Print the manifest, or the source's index, byte for byte
     #[arg(long, conflicts_with = "config")]
     raw: bool,
@@ -33,6 +44,12 @@ pub(crate) struct InspectArgs {
     no_tags: bool,
     #[command(flatten)]
     flags: PullFlags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Container,
+    Image,
 }
 
 #[derive(Serialize)]
@@ -78,25 +95,57 @@ struct Found {
     config: ImageConfig,
 }
 
-/// Prints what is asked of the image.
+/// Prints what is asked of each name.
 pub(crate) fn inspect(args: InspectArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let found = match local(&args, context)? {
-        Some(found) => found,
-        None => remote(&args, context)?,
-    };
-    if args.raw {
-        raw_out(&found.root)?;
-    } else if args.config {
-        raw_out(&found.config.raw)?;
-    } else {
-        report::json(&describe(found))?;
+    let format = args.format.as_deref().map(Format::parse).transpose()?;
+    let mut shown = Vec::new();
+    for name in &args.names {
+        if let Some(container) = find_container(name, &args, context)? {
+            shown.push(container::describe(&container)?);
+            continue;
+        }
+        let found = match local(name, context)? {
+            Some(found) => found,
+            None => remote(name, &args, context)?,
+        };
+        if args.raw {
+            raw_out(&found.root)?;
+        } else if args.config {
+            raw_out(&found.config.raw)?;
+        } else if format.is_none() && args.names.len() == 1 {
+            // An image alone is no list.
+            report::json(&describe(found))?;
+        } else {
+            shown.push(serde_json::to_value(describe(found)).map_err(Failure::new)?);
+        }
+    }
+    match (format, shown.as_slice()) {
+        (Some(format), shown) => format.print(shown, &[])?,
+        (None, []) => {}
+        (None, shown) => report::json(&shown)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The container of this name, when one may be meant.
+fn find_container(
+    name: &str,
+    args: &InspectArgs,
+    context: &Context,
+) -> Result<Option<Container>, Failure> {
+    let only = args.kind == Some(Kind::Container);
+    if !only && (args.kind.is_some() || args.raw || args.config || Source::is_explicit(name)) {
+        return Ok(None);
+    }
+    match Containers::open(&context.root, &context.run_dir()?).find(name) {
+        Err(runtime::Error::NoContainer { .. }) if !only => Ok(None),
+        found => Ok(Some(found?)),
+    }
+}
+
 /// The image of that name in the store; `None` when it is not there, or the name can only be a source.
-fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure> {
-    if Source::is_explicit(&args.image) {
+fn local(name: &str, context: &Context) -> Result<Option<Found>, Failure> {
+    if Source::is_explicit(name) {
         return Ok(None);
     }
     let repo = match store::Repo::open(&context.repo) {
@@ -105,7 +154,7 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
         Err(error) => return Err(error.into()),
     };
     let _lock = context.lock_for_reading(&repo)?;
-    let image = match store::find_image(&repo, &args.image) {
+    let image = match store::find_image(&repo, name) {
         Ok(image) => image,
         Err(store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -126,15 +175,15 @@ fn local(args: &InspectArgs, context: &Context) -> Result<Option<Found>, Failure
     }))
 }
 
-fn remote(args: &InspectArgs, context: &Context) -> Result<Found, Failure> {
-    let flags = args.flags.reaching(&args.image);
+fn remote(name: &str, args: &InspectArgs, context: &Context) -> Result<Found, Failure> {
+    let flags = args.flags.reaching(name);
     let (platform, options) = (flags.platform(), flags.source(context)?);
     let progress = Progress::new(context, false);
-    let source = super::pull::parse(&args.image)?;
+    let source = super::pull::parse(name)?;
     let result = fetch::inspect(&source, &platform, &options, &|event| {
         progress.event(&event)
     });
-    let (names, resolved) = result.map_err(|error| match Source::is_explicit(&args.image) {
+    let (names, resolved) = result.map_err(|error| match Source::is_explicit(name) {
         true => Failure::from(error),
         false => Failure::new(error)
             .hint("no image of that name is here; `berth images` lists those that are"),

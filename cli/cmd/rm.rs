@@ -10,7 +10,7 @@ use crate::report::{Failure, out};
 
 /// Remove containers
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  berth rm -f web\n  berth rm $(berth ps -aq)")]
+#[command(after_help = "Examples:\n  berth rm -f web\n  berth rm --all")]
 pub(crate) struct RmArgs {
     /// Kill the ones that run first, and accept names of none
     #[arg(short, long)]
@@ -18,8 +18,14 @@ pub(crate) struct RmArgs {
     /// Also remove the volumes that belong to them alone
     #[arg(short, long)]
     volumes: bool,
+    /// All containers
+    #[arg(short, long, conflicts_with = "containers")]
+    all: bool,
+    /// Accept names of none
+    #[arg(short, long)]
+    ignore: bool,
     /// Names, ids or starts of ids
-    #[arg(required = true, value_name = "CONTAINER")]
+    #[arg(required_unless_present = "all", value_name = "CONTAINER")]
     containers: Vec<String>,
 }
 
@@ -31,27 +37,40 @@ pub(crate) fn rm(args: RmArgs, context: &Context) -> Result<ExitCode, Failure> {
         volumes: args.volumes,
         helpers: IdHelpers::find(&env("PATH").unwrap_or_default()),
     };
+    let all: Vec<String> = match args.all {
+        true => containers
+            .list()?
+            .into_iter()
+            .map(|(container, _)| container.record.id)
+            .collect(),
+        false => args.containers,
+    };
+    let ignore = args.ignore || args.force;
     let mut code = ExitCode::SUCCESS;
-    for name in &args.containers {
-        match remove(&containers, name, &options, context) {
-            Ok(()) => out!("{name}")?,
+    for name in &all {
+        match remove(&containers, name, ignore, &options, context) {
+            Ok(true) => out!("{name}")?,
+            Ok(false) => {}
             Err(failure) => code = failure.report(),
         }
     }
     Ok(code)
 }
 
+/// False when there was none, and that is fine.
 fn remove(
     containers: &Containers,
     name: &str,
+    ignore: bool,
     options: &RemoveOptions,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let container = match containers.find(name) {
-        Err(runtime::Error::NoContainer { .. }) if options.force => return Ok(()),
+        Err(runtime::Error::NoContainer { .. }) if ignore => return Ok(false),
         found => found?,
     };
     let repo = context.open_repo()?;
     let _lock = context.lock(&repo, LockKind::Shared)?;
-    Ok(container.remove(&repo, options)?)
+    container.remove(&repo, options)?;
+    Ok(true)
 }

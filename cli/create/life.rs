@@ -18,6 +18,9 @@ pub(super) struct LifeFlags {
     /// Start it again when it has ended: no, always, unless-stopped or on-failure[:TRIES]
     #[arg(long, value_name = "POLICY", value_parser = parsed::<Restart>)]
     restart: Option<Restart>,
+    /// Run an init as the first process, which passes signals on and reaps orphans
+    #[arg(long)]
+    init: bool,
     /// Write the container's id to this file, which must not exist
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
@@ -41,6 +44,7 @@ impl LifeFlags {
         Ok(Life {
             remove: self.rm,
             restart,
+            init: self.init,
             stop_signal: self.stop_signal,
             stop_timeout: self.stop_timeout,
             ..Life::default()

@@ -56,7 +56,7 @@ impl ProcessFlags {
     /// Writes them into the settings.
     pub(super) fn settle(&self, settings: &mut Settings) -> Result<(), Failure> {
         settings.entrypoint = self.entrypoint.as_deref().map(entrypoint).transpose()?;
-        settings.env = self.variables()?;
+        settings.env = variables(&self.env_file, &self.env)?;
         if self.env_host {
             // What is not UTF-8 cannot be told in a document.
             let pairs = std::env::vars_os();
@@ -84,21 +84,24 @@ impl ProcessFlags {
             .extend(self.label.iter().map(|text| label(text)));
         Ok(())
     }
+}
 
-    /// Those of files first, so that `-e` counts where both name one.
-    fn variables(&self) -> Result<Vec<(String, String)>, Failure> {
-        let mut variables = Vec::new();
-        for file in &self.env_file {
-            let pairs = pairs_file::read(file).map_err(|failure| failure.code(BERTH_FAILED))?;
-            let inherit = |(name, value): (String, Option<String>)| {
-                let value = value.or_else(|| std::env::var(&name).ok())?;
-                Some((name, value))
-            };
-            variables.extend(pairs.into_iter().filter_map(inherit));
-        }
-        variables.extend(self.env.iter().filter_map(|text| variable(text)));
-        Ok(variables)
+/// The variables of files and of `-e`; those of files first, so that `-e` counts where both name one.
+pub(crate) fn variables(
+    files: &[String],
+    given: &[String],
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut variables = Vec::new();
+    for file in files {
+        let pairs = pairs_file::read(file).map_err(|failure| failure.code(BERTH_FAILED))?;
+        let inherit = |(name, value): (String, Option<String>)| {
+            let value = value.or_else(|| std::env::var(&name).ok())?;
+            Some((name, value))
+        };
+        variables.extend(pairs.into_iter().filter_map(inherit));
     }
+    variables.extend(given.iter().filter_map(|text| variable(text)));
+    Ok(variables)
 }
 
 /// `-e NAME=VALUE`; `-e NAME` takes the value from our environment, and nothing when it is not there.

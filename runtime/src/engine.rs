@@ -20,28 +20,13 @@ use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
-use rustix::thread::{
-    CapabilitySet, UnshareFlags, capability_is_in_bounding_set, remove_capability_from_bounding_set,
-};
 
 use crate::error::{Error, Result};
+use crate::finish::Finish;
 use crate::living::Launch;
 use crate::stdio::Ends;
-use crate::ulimit::{self, Ulimit};
-use crate::{sys, userns};
-
-/// What the executor does besides executing.
-#[derive(Debug, Clone)]
-pub(crate) struct Finish {
-    /// The compiled filter of system calls.
-    pub(crate) seccomp: Option<Arc<Vec<u8>>>,
-    /// Become this uid and gid in a user namespace of its own: with one mapped id no other way leads there.
-    pub(crate) become_user: Option<(u32, u32)>,
-    /// Set this late, since few descriptors or little memory would stop libcontainer.
-    pub(crate) rlimits: Vec<Ulimit>,
-}
+use crate::{init, sys, userns};
 
 /// A container that libcontainer has made and not yet started.
 pub(crate) struct Engine {
@@ -84,15 +69,11 @@ impl Engine {
             &Spec::load(&config)
                 .map_err(|error| refused("read the configuration of", input.id)(error.into()))?,
         );
-        let (failure, report) = rustix::pipe::pipe_with(
-            rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK,
-        )
-        .map_err(Error::os("make a pipe"))?;
-        let executor = Launcher {
-            finish: input.finish,
-            report: Arc::new(report),
-            supervisor: Arc::new(this_process()?),
+        let finish = Finish {
+            parent: Some(Arc::new(this_process()?)),
+            ..input.finish
         };
+        let (failure, executor) = launcher(finish)?;
         let builder = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
             .with_root_path(input.state_dir)
             .and_then(|builder| {
@@ -113,7 +94,7 @@ impl Engine {
             .map_err(refused("create", input.id))?;
         Ok(Self {
             container,
-            failure: failure.into(),
+            failure,
             program: input.program.to_owned(),
         })
     }
@@ -165,6 +146,95 @@ impl Engine {
     }
 }
 
+/// A program that libcontainer is asked to run in a container that it made before.
+#[derive(Debug)]
+pub(crate) struct EntryInput<'a> {
+    pub(crate) id: &'a str,
+    /// Holds `config.json` and `process.json`, and below `id` libcontainer's view of the container.
+    pub(crate) dir: &'a Path,
+    /// The program, for messages.
+    pub(crate) program: &'a str,
+    /// What stdin, stdout and stderr are instead of ours.
+    pub(crate) ends: Ends,
+    /// A socket that receives the terminal, when there is one.
+    pub(crate) console: Option<&'a Path>,
+    pub(crate) finish: Finish,
+}
+
+/// A program that was run in a container.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entered {
+    /// Its pid as this process sees it.
+    pub(crate) pid: i32,
+    /// Whether it is in the control group that it was to be in.
+    pub(crate) in_group: bool,
+}
+
+/// Runs a program in a container that runs, and gives its pid as this process, its parent, sees it. When this returns, the
+/// program has been executed.
+pub(crate) fn enter(input: EntryInput<'_>) -> Result<Entered> {
+    userns::assert_single_thread()?;
+    assert_config(
+        &Spec::load(input.dir.join("config.json"))
+            .map_err(|error| refused("exec in", input.id)(error.into()))?,
+    );
+    let (mut failure, executor) = launcher(input.finish)?;
+    let outcome = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
+        .with_root_path(input.dir)
+        .and_then(|builder| {
+            with_stdio(builder, input.ends)
+                .with_executor(executor)
+                .with_console_socket(input.console)
+                .validate_id()
+        })
+        .and_then(|builder| {
+            builder
+                .as_tenant()
+                .with_process(Some(input.dir.join("process.json")))
+                .with_detach(input.console.is_some())
+                .build()
+        });
+    let mut in_group = true;
+    let mut number = read_number(&mut failure);
+    if number.is_some_and(|number| number < 0) {
+        in_group = false;
+        number = read_number(&mut failure);
+    }
+    match number {
+        Some(number) => {
+            // The process that would have become the program ends by itself; nobody else would notice soon.
+            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::empty()) {}
+            Err(Error::Exec {
+                program: input.program.to_owned(),
+                source: std::io::Error::from_raw_os_error(number),
+            })
+        }
+        None => outcome
+            .map(|pid| Entered {
+                pid: pid.as_raw(),
+                in_group,
+            })
+            .map_err(refused("exec in", input.id)),
+    }
+}
+
+/// Our executor, and the pipe that tells why it could not execute.
+fn launcher(finish: Finish) -> Result<(File, Launcher)> {
+    let (failure, report) = rustix::pipe::pipe_with(
+        rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK,
+    )
+    .map_err(Error::os("make a pipe"))?;
+    let report = Arc::new(report);
+    Ok((failure.into(), Launcher { finish, report }))
+}
+
+/// What the executor has to tell: why it could not execute, or negative, why it is not in the container's control group.
+fn read_number(report: &mut File) -> Option<i32> {
+    let mut number = [0; 4];
+    let read = report.read(&mut number).ok()?;
+    (read == number.len()).then(|| i32::from_ne_bytes(number))
+}
+
 /// Fails the process when a rule is broken that would otherwise kill bystanders or run an image's code as ours. These are
 /// mistakes of this crate; no input can cause them.
 fn assert_config(spec: &Spec) {
@@ -196,8 +266,6 @@ fn refused(verb: &'static str, id: &str) -> impl FnOnce(LibcontainerError) -> Er
 struct Launcher {
     finish: Finish,
     report: Arc<OwnedFd>,
-    /// A pidfd of the process that made the container.
-    supervisor: Arc<OwnedFd>,
 }
 
 impl Executor for Launcher {
@@ -211,23 +279,13 @@ impl Executor for Launcher {
     /// Whether a program can be executed is what executing it tells. This is the last moment before the container waits
     /// for its start, which nobody would give it if the supervisor ended now.
     fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
-        self.end_with_supervisor()
+        self.finish
+            .end_with_parent()
             .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
     }
 }
 
 impl Launcher {
-    /// Makes the kernel kill this process when its supervisor ends, and fails when it has ended already.
-    fn end_with_supervisor(&self) -> Result<(), Errno> {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
-        let mut supervisor = [PollFd::new(&*self.supervisor, PollFlags::IN)];
-        match poll(&mut supervisor, Some(&Timespec::default())) {
-            Ok(0) => Ok(()),
-            _ => Err(Errno::ESRCH),
-        }
-    }
-
     fn launch(&self, spec: &Spec) -> Result<std::convert::Infallible, Errno> {
         let process = spec.process().as_ref().ok_or(Errno::EINVAL)?;
         let strings = |list: &Option<Vec<String>>| -> Result<Vec<CString>, Errno> {
@@ -251,15 +309,13 @@ impl Launcher {
         // The supervisor blocks signals, and some are ignored; both would be inherited.
         sys::default_signals();
         SigSet::all().thread_unblock()?;
-        if let Some((uid, gid)) = self.finish.become_user {
-            become_user(uid, gid).map_err(|_| Errno::EPERM)?;
+        if let Err(error) = self.finish.enter_group() {
+            // Told, and no reason not to run.
+            rustix::io::write(&*self.report, &(-(error as i32)).to_ne_bytes()).ok();
         }
-        self.finish.rlimits.iter().try_for_each(ulimit::apply)?;
-        // Becoming another user has made the kernel forget it.
-        self.end_with_supervisor()?;
-        if let Some(program) = &self.finish.seccomp {
-            sys::load_seccomp(program)
-                .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+        self.finish.apply()?;
+        if self.finish.init {
+            init::stay_behind()?;
         }
         execute(program, path, &args, &env)
     }
@@ -312,29 +368,4 @@ fn execute(
         }
     }
     Err(refused)
-}
-
-/// Enters a user namespace in which root outside is `uid` and `gid`. Root there is who owns every file, so the user owns
-/// every file.
-fn become_user(uid: u32, gid: u32) -> std::io::Result<()> {
-    let bits = (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit));
-    // Beyond the kernel's last capability the question is an error, and so nothing to take away.
-    let absent: Vec<_> = bits
-        .filter(|cap| capability_is_in_bounding_set(*cap) == Ok(false))
-        .collect();
-    sys::unshare(UnshareFlags::NEWUSER)?;
-    // A new namespace starts with every capability in the bounding set.
-    for cap in absent {
-        remove_capability_from_bounding_set(cap)?;
-    }
-    std::fs::write("/proc/self/setgroups", "deny").or_else(|error| {
-        // Denied for good in the namespace above already.
-        if error.kind() == std::io::ErrorKind::PermissionDenied {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })?;
-    std::fs::write("/proc/self/uid_map", format!("{uid} 0 1\n"))?;
-    std::fs::write("/proc/self/gid_map", format!("{gid} 0 1\n"))
 }

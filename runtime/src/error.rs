@@ -96,6 +96,16 @@ pub enum Error {
         /// What it is instead.
         state: &'static str,
     },
+    /// The output of the container is not kept where we can read it.
+    #[error("cannot read the log of container {name}: its log driver is {driver}")]
+    NoLog {
+        /// The container's name.
+        name: String,
+        /// What keeps its output, as `--log-driver` spells it.
+        driver: &'static str,
+        /// Where the output is.
+        hint: String,
+    },
     /// The supervisor of a container was killed before it could start anything.
     #[error("cannot start container {id}: signal {signal} has ended its supervisor")]
     Supervisor {
@@ -108,6 +118,14 @@ pub enum Error {
     #[error("lost container {id}: its supervisor has gone")]
     Lost {
         /// Which container.
+        id: String,
+    },
+    /// What was asked takes a control group of the container's own.
+    #[error("cannot {verb} container {id}: this host gives it no control group")]
+    NoGroup {
+        /// What was asked.
+        verb: &'static str,
+        /// Of which container.
         id: String,
     },
     /// The image asks for something that its own files do not give.
@@ -203,7 +221,10 @@ impl Error {
     /// What the reader can do about it, for a `hint:` line.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Host { hint, .. } => Some(hint),
+            Self::Host { hint, .. } | Self::NoLog { hint, .. } => Some(hint),
+            Self::NoGroup { .. } => {
+                Some("start the container with: systemd-run --user --scope -p Delegate=yes berth …")
+            }
             Self::NameTaken { .. } => {
                 Some("choose another with --name, or remove the container with berth rm")
             }

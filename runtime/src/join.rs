@@ -38,11 +38,24 @@ pub(crate) fn join(container: &Container, verb: &'static str) -> Result<()> {
     if !supervisor.alive() {
         return Err(not_running()?);
     }
-    let kinds = ThreadNameSpaceType::USER
-        | ThreadNameSpaceType::MOUNT
-        | ThreadNameSpaceType::CONTROL_GROUP
-        | ThreadNameSpaceType::NETWORK;
+    let mut kinds = ThreadNameSpaceType::USER | ThreadNameSpaceType::MOUNT;
+    // The host's own may not be entered, not even by whoever is in them.
+    for (name, kind) in [
+        ("cgroup", ThreadNameSpaceType::CONTROL_GROUP),
+        ("net", ThreadNameSpaceType::NETWORK),
+    ] {
+        if identity(supervisor.pid, name)? != identity(std::process::id(), name)? {
+            kinds |= kind;
+        }
+    }
     move_into_thread_name_spaces(pidfd.as_fd(), kinds)
         .map_err(Error::os("enter the container's namespaces"))?;
     userns::become_root()
+}
+
+/// What tells a namespace of a process from every other.
+fn identity(pid: impl std::fmt::Display, kind: &str) -> Result<(u64, u64)> {
+    let path = format!("/proc/{pid}/ns/{kind}");
+    let stat = rustix::fs::stat(&path).map_err(Error::io("look at", &path))?;
+    Ok((stat.st_dev, stat.st_ino))
 }

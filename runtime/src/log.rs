@@ -20,7 +20,10 @@
 
 mod cri;
 mod file;
+mod follow;
 mod journal;
+mod read;
+mod tail;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -29,6 +32,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::record::Record;
+
+pub use read::{LogPiece, LogsOptions, LogsReport, logs};
 
 /// How large a log file gets before it is rotated, unless asked for otherwise.
 const FILE_BYTES_DEFAULT: u64 = 10 << 20;
@@ -157,6 +162,11 @@ fn bytes(text: &str) -> Option<u64> {
         .ok()?
         .checked_mul(factor)
         .filter(|bytes| *bytes > 0)
+}
+
+/// The file that the output of the container in `dir` is written to.
+pub(crate) fn path(dir: &Path) -> std::path::PathBuf {
+    file::path(dir, 0)
 }
 
 /// Fails when the host does not have what the log is asked to go to.

@@ -18,7 +18,7 @@ use crate::volume::{ImageVolumes, Tmpfs, Volume};
 pub struct CreateOptions {
     /// The name; made up when there is none.
     pub name: Option<String>,
-    /// The time of creation in seconds since 1970.
+    /// The time of creation in nanoseconds since 1970.
     pub created: u64,
     /// How many ids it gets.
     pub ids: Ids,

@@ -128,7 +128,8 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     })
 }
 
-fn find_user(root: &InRoot, wanted: &str, settings: &Settings) -> Result<User> {
+/// Looks the user up in the container's own accounts.
+pub(crate) fn find_user(root: &InRoot, wanted: &str, settings: &Settings) -> Result<User> {
     let read = |path| {
         Ok::<_, Error>(
             root.read_text(path, ACCOUNTS_BYTES_MAX)?
@@ -147,7 +148,7 @@ fn find_user(root: &InRoot, wanted: &str, settings: &Settings) -> Result<User> {
 
 /// The user that libcontainer is told and the one that the executor becomes. With one id only root exists, and any other
 /// user is made of it at the last moment; supplementary groups do not exist then.
-fn place_user(record: &Record, wanted: &User) -> Result<(User, Option<(u32, u32)>)> {
+pub(crate) fn place_user(record: &Record, wanted: &User) -> Result<(User, Option<(u32, u32)>)> {
     let wanted_groups = &record.settings.groups;
     if record.maps.is_single() {
         if let Some(group) = wanted_groups.first() {
@@ -223,7 +224,7 @@ fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
 }
 
 /// The name inside: the one asked for; the host's where its network is seen; else the start of the id.
-fn hostname(record: &Record) -> String {
+pub(crate) fn hostname(record: &Record) -> String {
     match (&record.settings.hostname, record.settings.net.network) {
         (Some(name), _) => name.clone(),
         (None, Network::Host) => rustix::system::uname()

@@ -34,7 +34,7 @@ pub struct Record {
     pub image: String,
     /// The image's id.
     pub image_id: Digest,
-    /// When it was created, in seconds since 1970.
+    /// When it was created, in nanoseconds since 1970.
     pub created: u64,
     /// What the caller asked for.
     pub settings: Settings,

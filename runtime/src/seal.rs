@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::fs::{CWD, MemfdFlags, SealFlags};
+use rustix::io::FdFlags;
 use rustix::mount::OpenTreeFlags;
 
 use crate::error::{Error, Result};
@@ -21,16 +22,25 @@ use crate::sys;
 
 const SELF: &str = "/proc/self/exe";
 
-/// Executes this binary again from a sealed copy with `args`. Returns only on failure. To be called inside a mount
-/// namespace of our own.
+/// Executes this binary again from a sealed copy with `args` and an empty environment. Returns only on failure. To be
+/// called inside a mount namespace of our own.
 pub(crate) fn exec_sealed(args: &[&OsStr]) -> Result<Infallible> {
+    exec_sealed_with(args, None)
+}
+
+/// [`exec_sealed`], with a descriptor that stays open.
+pub(crate) fn exec_sealed_with(args: &[&OsStr], keep: Option<&OwnedFd>) -> Result<Infallible> {
     let copy = match read_only_clone() {
         Some(copy) => copy,
         None => sealed_memfd()?,
     };
     sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
+    if let Some(keep) = keep {
+        rustix::io::fcntl_setfd(keep, FdFlags::empty()).map_err(Error::os("keep a descriptor"))?;
+    }
     let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-    let source = Command::new(&path).arg0("berth").args(args).exec();
+    let mut command = Command::new(&path);
+    let source = command.arg0("berth").args(args).env_clear().exec();
     Err(Error::Io {
         op: "execute",
         path: path.into(),

@@ -28,12 +28,14 @@ use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::log::LogDriver;
-use crate::{attached, probe, remove, supervise, volumes};
+use crate::{attached, probe, remove, supervise, tenant, volumes};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
 pub(crate) const SUPERVISE: &str = "__supervise";
 /// Hidden argument: inside it, running from a sealed copy.
 pub(crate) const INSIDE: &str = "__inside";
+/// Hidden argument: run a program in a container, from a sealed copy in its supervisor's namespaces.
+pub(crate) const EXEC: &str = "__exec";
 /// Hidden argument: connect our stdio with a container.
 pub(crate) const ATTACH: &str = "__attach";
 /// Hidden argument: remove a container's files from within its user namespace.
@@ -201,6 +203,7 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
             let mode = StartMode::parse(mode)?;
             Some(supervise::inside(Path::new(bundle), mode, say))
         }
+        (EXEC, [dir]) => Some(tenant::inside(Path::new(dir), say)),
         (ATTACH, [task]) => Some(attached::attach(&task.to_string_lossy())),
         (REMOVE, [root, run_dir, id, volumes, helpers]) => {
             Some(remove_inside([root, run_dir, id, volumes, helpers]).map(|()| 0))

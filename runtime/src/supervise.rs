@@ -20,8 +20,9 @@ use crate::cgroup_limits::{self, Prepared};
 use crate::client::Client;
 use crate::container::{Container, Containers, make_private};
 use crate::document;
-use crate::engine::{Engine, EngineInput, Finish};
+use crate::engine::{Engine, EngineInput};
 use crate::error::{Error, Result};
+use crate::finish::Finish;
 use crate::living::Living;
 use crate::log::{LogDriver, Writer};
 use crate::network::Network;
@@ -291,6 +292,8 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
             seccomp: ready.plan.filter.clone().map(Arc::new),
             become_user: ready.plan.become_user,
             rlimits: ready.plan.rlimits.clone(),
+            init: settings.life.init,
+            ..Finish::default()
         },
     })?;
     let walls = walls::verify(engine.pid().unwrap_or_default(), &ready.plan.spec);

@@ -1,10 +1,11 @@
 //! The crate's only `unsafe`: system calls that no safe crate wraps. Each function does one call, checks its result and
 //! gives it a safe signature; nothing here decides anything.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::sys::signal::SigSet;
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
@@ -171,6 +172,15 @@ pub(crate) fn default_signals() {
 
 /// Makes the detached mount at `tree` read-only, for good: it is in no namespace where it could be remounted.
 pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
+    set_read_only(tree.as_raw_fd(), c"")
+}
+
+/// Makes the mount at the absolute `path` read-only in this mount namespace.
+pub(crate) fn remount_read_only(path: &CStr) -> io::Result<()> {
+    set_read_only(libc::AT_FDCWD, path)
+}
+
+fn set_read_only(dir: RawFd, path: &CStr) -> io::Result<()> {
     let attr = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY,
         attr_clr: 0,
@@ -178,12 +188,12 @@ pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
         userns_fd: 0,
     };
     let size = std::mem::size_of::<libc::mount_attr>();
-    // SAFETY: mount_setattr reads `size` bytes of one initialised mount_attr; the path is an empty C string.
+    // SAFETY: mount_setattr reads `size` bytes of one initialised mount_attr; the path is a C string.
     let status = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            tree.as_raw_fd(),
-            c"".as_ptr(),
+            dir,
+            path.as_ptr(),
             libc::AT_EMPTY_PATH,
             &raw const attr,
             size,
@@ -193,5 +203,67 @@ pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Takes over a descriptor that the program before this one has left open under `number`; `None` when there is none.
+pub(crate) fn inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: F_GETFD only asks whether the number is a descriptor.
+    if number < 3 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return None;
+    }
+    // SAFETY: it is open, and nothing in this process, which has just begun, owns it.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Forks. Gives the child's pid in the parent and `None` in the child. Only called while the process has one thread, so that
+/// the child may run any code.
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: with one thread nothing is held by a thread that the child lacks.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Ends this process at once, without anything that the C library or Rust would do at an exit.
+pub(crate) fn exit_at_once(code: u8) -> ! {
+    // SAFETY: _exit runs no code of ours.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Closes every descriptor of this process. What owned one must not be used or dropped afterwards.
+pub(crate) fn close_everything() {
+    // SAFETY: the caller uses no descriptor any more. It fails for no reason that could matter to a caller.
+    unsafe { libc::syscall(libc::SYS_close_range, 0u32, u32::MAX, 0u32) };
+}
+
+/// Waits for a signal that is blocked, takes it, and gives its number.
+pub(crate) fn wait_for_signal(set: &SigSet) -> io::Result<i32> {
+    let info = std::ptr::null_mut::<libc::siginfo_t>();
+    // SAFETY: the set is initialised, and no information is asked for.
+    match unsafe { libc::sigwaitinfo(set.as_ref(), info) } {
+        -1 => Err(io::Error::last_os_error()),
+        signal => Ok(signal),
+    }
+}
+
+/// Sends a signal, also a real-time one, to a child of this process that was not waited for.
+pub(crate) fn send_signal(pid: Pid, signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes two numbers.
+    match unsafe { libc::kill(pid.as_raw_nonzero().get(), signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Overwrites the arguments that this process was executed with, which every process can read: they lie between these
+/// addresses, as the kernel tells them of this very process. Nothing may read them afterwards.
+pub(crate) fn overwrite_arguments(from: usize, to: usize, text: &[u8]) {
+    for (offset, address) in (from..to).enumerate() {
+        let byte = text.get(offset).copied().unwrap_or_default();
+        // SAFETY: the kernel put the arguments there, on the stack of the first thread, where they stay mapped and
+        // writable; Rust keeps only the pointer to them, which nobody follows any more.
+        unsafe { std::ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(byte) };
     }
 }

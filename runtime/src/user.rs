@@ -80,6 +80,12 @@ pub(crate) fn lookup_groups(wanted: &[String], group: &str) -> Result<Vec<u32>> 
     wanted.iter().map(find).collect()
 }
 
+/// The name that a passwd file has for a uid.
+pub(crate) fn name(passwd: &str, uid: u32) -> Option<String> {
+    let account = accounts(passwd).find(|account| account.uid == uid);
+    account.map(|account| account.name.to_owned())
+}
+
 fn missing(what: &str, name: &str, file: &str) -> Error {
     Error::Image {
         why: format!("{what} {name} is not in its /etc/{file}"),

@@ -31,10 +31,15 @@ pub(crate) struct FileWriter {
     dir: PathBuf,
     file_bytes_max: u64,
     files_max: u32,
-    current: Option<File>,
-    /// How much is in the current file.
-    size: u64,
+    current: Option<Current>,
     buffer: Vec<u8>,
+}
+
+/// The file that is written to.
+#[derive(Debug)]
+struct Current {
+    file: File,
+    size: u64,
 }
 
 impl FileWriter {
@@ -45,7 +50,6 @@ impl FileWriter {
             file_bytes_max: options.file_bytes_max,
             files_max: options.files_max,
             current: None,
-            size: 0,
             buffer: Vec::new(),
         }
     }
@@ -55,8 +59,7 @@ impl FileWriter {
         let time = cri::time(now);
         self.buffer.clear();
         for (text, ends) in cri::pieces(bytes) {
-            let file = self.open()?;
-            let so_far = file + self.buffer.len() as u64;
+            let so_far = self.open()?.size + self.buffer.len() as u64;
             let length = cri::length(&time, text) as u64;
             if so_far > 0 && so_far.saturating_add(length) > self.file_bytes_max {
                 self.flush()?;
@@ -75,37 +78,36 @@ impl FileWriter {
         self.flush()
     }
 
-    /// Opens the current file unless it is open, and gives its size.
-    fn open(&mut self) -> Result<u64> {
-        if self.current.is_none() {
-            let path = path(&self.dir, 0);
-            let file = File::options()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(Error::io("open", &path))?;
-            self.size = mend(&path).map_err(Error::io("mend", &path))?;
-            self.current = Some(file);
-        }
-        Ok(self.size)
+    /// The current file, opened unless it is open.
+    fn open(&mut self) -> Result<&mut Current> {
+        let current = match self.current.take() {
+            Some(current) => current,
+            None => {
+                let path = path(&self.dir, 0);
+                let mut options = File::options();
+                options.append(true).create(true).mode(0o600);
+                let file = options.open(&path).map_err(Error::io("open", &path))?;
+                let size = mend(&path).map_err(Error::io("mend", &path))?;
+                Current { file, size }
+            }
+        };
+        Ok(self.current.insert(current))
     }
 
     fn flush(&mut self) -> Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.open()?;
-        let Some(mut file) = self.current.as_ref() else {
-            return Ok(());
-        };
-        let outcome = file.write_all(&self.buffer);
+        let buffer = std::mem::take(&mut self.buffer);
+        let current = self.open()?;
+        let outcome = current.file.write_all(&buffer);
         match outcome {
-            Ok(()) => self.size += self.buffer.len() as u64,
-            // If even this fails, the next writer finds a torn record and mends it.
-            Err(_) if file.set_len(self.size).is_err() => self.current = None,
+            Ok(()) => current.size += buffer.len() as u64,
+            // If even this fails, the next one to open the file finds a torn record and mends it.
+            Err(_) if current.file.set_len(current.size).is_err() => self.current = None,
             Err(_) => {}
         }
+        self.buffer = buffer;
         self.buffer.clear();
         outcome.map_err(Error::io("write", path(&self.dir, 0)))
     }

@@ -1,0 +1,181 @@
+//! What a container is, in podman's words.
+
+use std::collections::BTreeMap;
+
+use runtime::{Container, Inspection, Restart, State};
+use serde_json::{Map, Value, json};
+
+use crate::cmd::ps::row::network;
+use crate::moment::written;
+use crate::report::Failure;
+
+/// The container as podman tells it, as far as berth has the same.
+pub(super) fn describe(container: &Container) -> Result<Value, Failure> {
+    let record = &container.record;
+    let known = container.inspect()?;
+    let args = container.command();
+    let mut value = json!({
+        "Id": record.id,
+        "Created": written(Some(record.created)),
+        "Path": args.first(),
+        "Args": args.get(1..).unwrap_or_default(),
+        "State": state(&known),
+        "Image": record.image_id.hex(),
+        "ImageName": record.image,
+        "Name": record.name,
+        "RestartCount": known.restarts,
+        "Driver": "overlay",
+        "BundlePath": known.bundle,
+        "OCIConfigPath": known.bundle.join("config.json"),
+        "Mounts": mounts(&known),
+        "Config": config(container, &known),
+        "HostConfig": host_config(container, &known)?,
+        "NetworkSettings": {"Ports": {}},
+        "GraphDriver": {"Name": "overlay", "Data": {
+            "LowerDir": known.lower,
+            "UpperDir": known.upper,
+            "WorkDir": known.work,
+            "MergedDir": known.merged,
+        }},
+    });
+    if let (Some(path), Some(map)) = (&known.log, value.as_object_mut()) {
+        map.insert("LogPath".to_owned(), json!(path));
+    }
+    Ok(value)
+}
+
+fn state(known: &Inspection) -> Value {
+    let (pid, code) = match known.state {
+        State::Running { pid, .. } | State::Paused { pid, .. } => (pid, Some(0)),
+        State::Restarting { code } => (0, Some(code)),
+        State::Exited { code, .. } => (0, code),
+        State::Created => (0, Some(0)),
+    };
+    let mut value = json!({
+        "Status": known.state.name(),
+        "Running": matches!(known.state, State::Running { .. }),
+        "Paused": matches!(known.state, State::Paused { .. }),
+        "Restarting": matches!(known.state, State::Restarting { .. }),
+        "OOMKilled": known.oom_killed,
+        "Dead": false,
+        "Pid": pid,
+        // Nobody knows the code of a container whose supervisor was killed; podman says so with -1.
+        "ExitCode": code.unwrap_or(-1),
+        "Error": "",
+        "StartedAt": written(known.started),
+        "FinishedAt": written(known.finished),
+    });
+    if let (Some(health), Some(map)) = (&known.health, value.as_object_mut()) {
+        map.insert("Health".to_owned(), health.clone());
+    }
+    value
+}
+
+fn mounts(known: &Inspection) -> Vec<Value> {
+    let mount = |mount: &runtime::Mounted| {
+        let mut value = Map::new();
+        let kind = if mount.volume.is_some() {
+            "volume"
+        } else {
+            "bind"
+        };
+        value.insert("Type".to_owned(), kind.into());
+        if let Some(name) = &mount.volume {
+            value.insert("Name".to_owned(), name.as_str().into());
+        }
+        value.insert("Source".to_owned(), json!(mount.source));
+        value.insert("Destination".to_owned(), json!(mount.destination));
+        value.insert("RW".to_owned(), (!mount.read_only).into());
+        value.into()
+    };
+    known.mounts.iter().map(mount).collect()
+}
+
+fn config(container: &Container, known: &Inspection) -> Value {
+    let record = &container.record;
+    let (image, settings) = (&record.config, &record.settings);
+    let entrypoint = settings.entrypoint.as_ref().or(image.entrypoint.as_ref());
+    let cmd = match (settings.command.is_empty(), &settings.entrypoint) {
+        (false, _) => Some(&settings.command),
+        (true, Some(_)) => None,
+        (true, None) => image.cmd.as_ref(),
+    };
+    let mut labels: BTreeMap<&String, &String> = image.labels.iter().flatten().collect();
+    labels.extend(&settings.labels);
+    json!({
+        "Hostname": known.hostname,
+        "User": known.user,
+        "Tty": settings.terminal,
+        "OpenStdin": settings.interactive,
+        "Env": known.env,
+        "Cmd": cmd,
+        "Entrypoint": entrypoint,
+        "Image": record.image,
+        "WorkingDir": known.workdir,
+        "Labels": labels,
+        "StopSignal": container.stop_signal().number(),
+        "StopTimeout": settings.life.stop_timeout.unwrap_or(10),
+        "Volumes": image.volumes,
+        "ExposedPorts": image.exposed_ports,
+        "Healthcheck": image.healthcheck.as_ref().filter(|_| !settings.health.off),
+    })
+}
+
+fn host_config(container: &Container, known: &Inspection) -> Result<Value, Failure> {
+    let settings = &container.record.settings;
+    let (life, log) = (&settings.life, &settings.life.log);
+    let (policy, tries) = match life.restart {
+        Restart::No => ("no", 0),
+        Restart::OnFailure(tries) => ("on-failure", tries.unwrap_or(0)),
+        Restart::Always => ("always", 0),
+        Restart::UnlessStopped => ("unless-stopped", 0),
+    };
+    let binds: Vec<String> = known
+        .mounts
+        .iter()
+        .map(|mount| {
+            let source = mount.source.display().to_string();
+            let mode = if mount.read_only { "ro" } else { "rw" };
+            let destination = mount.destination.display();
+            format!(
+                "{}:{destination}:{mode}",
+                mount.volume.as_ref().unwrap_or(&source)
+            )
+        })
+        .collect();
+    let tmpfs: BTreeMap<String, String> = settings
+        .tmpfs
+        .iter()
+        .map(|it| (it.destination.display().to_string(), it.options.join(",")))
+        .collect();
+    let hosts = settings.net.hosts.iter();
+    let ulimits = settings.limits.ulimits.iter();
+    Ok(json!({
+        "Binds": binds,
+        "Tmpfs": tmpfs,
+        "LogConfig": {
+            "Type": log.driver.name(),
+            "Path": known.log,
+            "Tag": log.tag.as_deref().unwrap_or_default(),
+            "Size": log.file_bytes_max,
+            "Files": log.files_max,
+        },
+        "NetworkMode": network(&container.record),
+        "RestartPolicy": {"Name": policy, "MaximumRetryCount": tries},
+        "AutoRemove": life.remove,
+        "Init": life.init,
+        "ReadonlyRootfs": settings.read_only,
+        "CapAdd": settings.security.cap_add,
+        "CapDrop": settings.security.cap_drop,
+        "SecurityOpt": match settings.security.no_new_privileges {
+            true => vec!["no-new-privileges"],
+            false => vec![],
+        },
+        "Dns": settings.net.dns,
+        "ExtraHosts": hosts.map(|(name, address)| format!("{name}:{address}")).collect::<Vec<_>>(),
+        "Ulimits": ulimits
+            .map(|it| json!({"Name": it.kind, "Soft": it.soft, "Hard": it.hard}))
+            .collect::<Vec<_>>(),
+        "PortBindings": {},
+    }))
+}

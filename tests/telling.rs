@@ -1,0 +1,5 @@
+//! What berth tells of containers: `ps`, `inspect`, `--format`; and what changes only what it tells: `rename`, `prune`, `rm`.
+
+mod inspect;
+mod ps;
+mod removing;
