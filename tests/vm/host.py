@@ -97,8 +97,11 @@ def disk(image, size, tree=None, owner=None):
 
 def settle(tree, modules):
     """Makes a bare Debian tree a host: its modules, its user, and the unit that starts the tests."""
+
+    def run(*command):
+        debian.in_tree(tree, list(command), EPOCH)
+
     shutil.copytree(modules, tree / "lib/modules" / modules.name, symlinks=True)
-    run = lambda *command: debian.in_tree(tree, list(command), EPOCH)  # noqa: E731
     run("useradd", "--create-home", "--uid", "1000", "--shell", "/bin/bash", USER)
     linger = tree / "var/lib/systemd/linger"
     linger.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,7 @@ def test_stop(user):
 def test_start_again(user):
     user.berth("start", "sleeper").ok("sleeper\n")
     user.berth("ps").ok().says("sleeper")
-    user.berth("rm", "sleeper").with_status(1).says("sleeper")
+    user.berth("rm", "sleeper").with_status(1).says("it is running")
     user.berth("rm", "-f", "sleeper").ok("sleeper\n")
     user.berth("ps", "-aq").ok("")
 
