@@ -5,8 +5,10 @@
 mod health;
 mod life;
 mod limits;
+mod log;
 mod mounts;
 mod network;
+mod pairs_file;
 mod process;
 mod security;
 
@@ -32,6 +34,8 @@ pub(crate) struct CreateFlags {
     process: process::ProcessFlags,
     #[command(flatten)]
     life: life::LifeFlags,
+    #[command(flatten)]
+    log: log::LogFlags,
     #[command(flatten)]
     mounts: mounts::MountFlags,
     #[command(flatten)]
@@ -86,20 +90,28 @@ impl CreateFlags {
         context: &Context,
     ) -> Result<(runtime::Container, StartOptions), Failure> {
         let settings = self.settings()?;
-        self.create_with(settings, context)
-            .map_err(|failure| failure.code(BERTH_FAILED))
+        let id_file = self
+            .life
+            .id_file()
+            .map_err(|failure| failure.code(BERTH_FAILED))?;
+        let created = self.create_with(settings, context);
+        if let Some(id_file) = id_file {
+            id_file.fill(created.as_ref().ok().map(|(container, _)| container))?;
+        }
+        created.map_err(|failure| failure.code(BERTH_FAILED))
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = Settings {
             command: self.command.clone(),
-            life: self.life.settings(),
+            life: self.life.settings()?,
             net: self.network.settings()?,
             security: self.security.settings()?,
             limits: self.limits.settings()?,
             health: self.health.settings(),
             ..Settings::default()
         };
+        settings.life.log = self.log.settings()?;
         self.process.settle(&mut settings)?;
         self.mounts.settle(&mut settings)?;
         Ok(settings)
@@ -123,10 +135,6 @@ impl CreateFlags {
                 Some(IdsKind::Range) => Ids::Range,
             },
             helpers: helpers.clone(),
-            store: [repo.path(), &context.root.join("checkouts")]
-                .into_iter()
-                .filter_map(|dir| std::fs::canonicalize(dir).ok())
-                .collect(),
             settings,
         };
         let container = runtime::create(
@@ -158,20 +166,32 @@ impl CreateFlags {
         if self.pull == PullWhen::Always || (explicit && self.pull != PullWhen::Never) {
             name = pull(&pull::parse(&self.image)?)?;
         }
-        let find = |name: &str| -> Result<(Repo, Image, Option<store::Lock>), Failure> {
-            let repo = context.open_repo_of(name)?;
-            let lock = context.lock_for_reading(&repo)?;
-            let image = store::find_image(&repo, name)?;
-            Ok((repo, image, lock))
-        };
-        let here =
-            store::Repo::open(&context.repo).and_then(|repo| store::find_image(&repo, &name));
-        match here {
-            Err(store::Error::NotFound { .. }) if self.pull == PullWhen::Missing && !explicit => {
-                find(&pull(&pull::parse(&self.image)?)?)
+        if self.pull == PullWhen::Missing && !explicit {
+            if let Some(found) = find_here(&name, context)? {
+                return Ok(found);
             }
-            _ => find(&name),
+            name = pull(&pull::parse(&self.image)?)?;
         }
+        let repo = context.open_repo_of(&name)?;
+        let lock = context.lock_for_reading(&repo)?;
+        let image = store::find_image(&repo, &name)?;
+        Ok((repo, image, lock))
+    }
+}
+
+/// The image, when the repository and it are there.
+fn find_here(
+    name: &str,
+    context: &Context,
+) -> Result<Option<(Repo, Image, Option<store::Lock>)>, Failure> {
+    let repo = match Repo::open(&context.repo) {
+        Err(store::Error::NotFound { .. }) => return Ok(None),
+        opened => opened?,
+    };
+    let lock = context.lock_for_reading(&repo)?;
+    match store::find_image(&repo, name) {
+        Err(store::Error::NotFound { .. }) => Ok(None),
+        found => Ok(Some((repo, found?, lock))),
     }
 }
 
@@ -193,7 +213,7 @@ fn own(
 }
 
 /// clap's view of a value that the runtime parses.
-fn parsed<T: std::str::FromStr<Err = runtime::Error>>(text: &str) -> Result<T, String> {
+pub(crate) fn parsed<T: std::str::FromStr<Err = runtime::Error>>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|error: runtime::Error| error.to_string())
 }

@@ -145,6 +145,14 @@ impl Failure {
         Self::new(text.into()).code(USAGE)
     }
 
+    /// A failure that somebody else has told already.
+    pub(crate) fn told(code: u8) -> Self {
+        Self {
+            silent: true,
+            ..Self::new("").code(code)
+        }
+    }
+
     fn stdout(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             return Self {

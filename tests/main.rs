@@ -40,6 +40,8 @@ mod run;
 mod signatures;
 mod sources;
 mod stress;
+mod surroundings;
 mod tidy;
 mod verify;
+mod volumes;
 mod walls;

@@ -1,16 +1,19 @@
 //! The commands, one file each: resolve the nouns, call one library function, print its report.
 
+pub(crate) mod attach;
 pub(crate) mod bundle;
 pub(crate) mod cat;
 pub(crate) mod checkout;
 pub(crate) mod completion;
 pub(crate) mod copy;
+pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod inspect;
+pub(crate) mod kill;
 pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -19,12 +22,17 @@ pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod repo;
+pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
+pub(crate) mod start;
+pub(crate) mod stop;
 pub(crate) mod supervise;
 pub(crate) mod tag;
 pub(crate) mod tags;
 pub(crate) mod verify;
 pub(crate) mod version;
+pub(crate) mod volume;
+pub(crate) mod wait;

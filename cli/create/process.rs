@@ -2,6 +2,7 @@
 
 use runtime::Settings;
 
+use super::{BERTH_FAILED, pairs_file};
 use crate::report::Failure;
 
 /// What runs, as whom, and with what.
@@ -16,12 +17,27 @@ pub(super) struct ProcessFlags {
     /// Set a variable; without a value it is taken from the environment
     #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+    /// Set the variables of a file of NAME=VALUE lines
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<String>,
+    /// Pass on the whole environment of this command
+    #[arg(long)]
+    env_host: bool,
+    /// Take a variable of the image, or of berth, away
+    #[arg(long, value_name = "NAME")]
+    unsetenv: Vec<String>,
+    /// Take all variables of the image, and of berth, away
+    #[arg(long)]
+    unsetenv_all: bool,
     /// Start in this directory
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
     /// Run as this user of the image
     #[arg(short, long, value_name = "USER[:GROUP]")]
     user: Option<String>,
+    /// Also be in this group of the image
+    #[arg(long, value_name = "GROUP")]
+    group_add: Vec<String>,
     /// Run this program instead of the image's entrypoint; a JSON list gives arguments too
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
@@ -31,20 +47,57 @@ pub(super) struct ProcessFlags {
     /// Label the container
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     label: Vec<String>,
+    /// Label the container with the NAME=VALUE lines of a file
+    #[arg(long, value_name = "FILE")]
+    label_file: Vec<String>,
 }
 
 impl ProcessFlags {
     /// Writes them into the settings.
     pub(super) fn settle(&self, settings: &mut Settings) -> Result<(), Failure> {
         settings.entrypoint = self.entrypoint.as_deref().map(entrypoint).transpose()?;
-        settings.env = self.env.iter().filter_map(|text| variable(text)).collect();
+        settings.env = self.variables()?;
+        if self.env_host {
+            // What is not UTF-8 cannot be told in a document.
+            let pairs = std::env::vars_os();
+            settings.host_env = pairs
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect();
+        }
+        settings.unset_env.clone_from(&self.unsetenv);
+        settings.unset_all_env = self.unsetenv_all;
+        settings.groups.clone_from(&self.group_add);
         settings.user.clone_from(&self.user);
         settings.workdir.clone_from(&self.workdir);
         settings.hostname.clone_from(&self.hostname);
         settings.interactive = self.interactive;
         settings.terminal = self.tty;
-        settings.labels = self.label.iter().map(|text| label(text)).collect();
+        for file in &self.label_file {
+            let pairs = pairs_file::read(file).map_err(|failure| failure.code(BERTH_FAILED))?;
+            let labels = pairs.into_iter().map(|(k, v)| (k, v.unwrap_or_default()));
+            settings.labels.extend(labels);
+        }
+        settings
+            .labels
+            .extend(self.label.iter().map(|text| label(text)));
         Ok(())
+    }
+
+    /// Those of files first, so that `-e` counts where both name one.
+    fn variables(&self) -> Result<Vec<(String, String)>, Failure> {
+        let mut variables = Vec::new();
+        for file in &self.env_file {
+            let pairs = pairs_file::read(file).map_err(|failure| failure.code(BERTH_FAILED))?;
+            let inherit = |(name, value): (String, Option<String>)| {
+                let value = value.or_else(|| std::env::var(&name).ok())?;
+                Some((name, value))
+            };
+            variables.extend(pairs.into_iter().filter_map(inherit));
+        }
+        variables.extend(self.env.iter().filter_map(|text| variable(text)));
+        Ok(variables)
     }
 }
 

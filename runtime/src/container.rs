@@ -113,12 +113,31 @@ impl Containers {
         Ok(file)
     }
 
+    /// Takes the lock of one container, under which it is claimed by a supervisor or removed; it is held while the file is
+    /// open.
+    pub(crate) fn lock_container(&self, id: &str) -> Result<File> {
+        let dir = self.dir(id);
+        let open = File::open(&dir).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NoContainer {
+                name: id.to_owned(),
+            },
+            _ => Error::io("open", &dir)(error),
+        })?;
+        open.lock().map_err(Error::io("lock", &dir))?;
+        Ok(open)
+    }
+
     pub(crate) fn dir(&self, id: &str) -> PathBuf {
         self.root.join("containers").join(id)
     }
 
     pub(crate) fn bundle(&self, id: &str) -> PathBuf {
         self.run_dir.join("containers").join(id)
+    }
+
+    /// Where libcontainer keeps its own state of one container, while that runs.
+    pub(crate) fn libcontainer(&self, id: &str) -> PathBuf {
+        self.run_dir.join("libcontainer").join(id)
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -149,6 +168,11 @@ impl Container {
     /// What became of it, as far as the kernel agrees.
     pub fn state(&self) -> Result<State> {
         record::state(&self.dir)
+    }
+
+    /// Whether it was not removed meanwhile.
+    pub(crate) fn is_there(&self) -> bool {
+        self.dir.join(RECORD).exists()
     }
 
     /// What it runs, program first.

@@ -8,7 +8,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,12 +20,15 @@ use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::thread::{
     CapabilitySet, UnshareFlags, capability_is_in_bounding_set, remove_capability_from_bounding_set,
 };
 
 use crate::error::{Error, Result};
+use crate::living::Launch;
+use crate::stdio::Ends;
 use crate::ulimit::{self, Ulimit};
 use crate::{sys, userns};
 
@@ -65,8 +68,8 @@ pub(crate) struct EngineInput<'a> {
     pub(crate) state_dir: &'a Path,
     /// The program, for messages.
     pub(crate) program: &'a str,
-    /// Whether the container reads nothing.
-    pub(crate) stdin_null: bool,
+    /// Its stdio.
+    pub(crate) ends: Ends,
     /// A socket that receives the terminal, when there is one.
     pub(crate) console: Option<&'a Path>,
     pub(crate) finish: Finish,
@@ -88,6 +91,7 @@ impl Engine {
         let executor = Launcher {
             finish: input.finish,
             report: Arc::new(report),
+            supervisor: Arc::new(this_process()?),
         };
         let builder = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
             .with_root_path(input.state_dir)
@@ -97,15 +101,8 @@ impl Engine {
                     .with_console_socket(input.console)
                     .validate_id()
             });
-        let null = File::open("/dev/null").map_err(Error::io("open", "/dev/null"))?;
         let container = builder
-            .map(|builder| {
-                if input.stdin_null {
-                    builder.with_stdin(null)
-                } else {
-                    builder
-                }
-            })
+            .map(|builder| with_stdio(builder, input.ends))
             .and_then(|builder| {
                 builder
                     .as_init(input.bundle)
@@ -132,15 +129,23 @@ impl Engine {
         self.container.start().map_err(refused("start", &id))
     }
 
-    /// Why the program could not be executed, when that is how the container ended.
-    pub(crate) fn exec_failure(&mut self) -> Option<Error> {
+    /// What becomes readable when the outcome of the start is known.
+    pub(crate) fn launch_fd(&self) -> BorrowedFd<'_> {
+        self.failure.as_fd()
+    }
+
+    /// The outcome of the start: the pipe is closed when the program is executed, and carries the kernel's number when it
+    /// cannot be.
+    pub(crate) fn launch(&mut self) -> Launch {
         let mut number = [0; 4];
-        let read = self.failure.read(&mut number).ok()?;
-        let source = std::io::Error::from_raw_os_error(i32::from_ne_bytes(number));
-        (read == number.len()).then(|| Error::Exec {
-            program: self.program.clone(),
-            source,
-        })
+        match self.failure.read(&mut number) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Launch::Pending,
+            Ok(read) if read == number.len() => Launch::Failed(Error::Exec {
+                program: self.program.clone(),
+                source: std::io::Error::from_raw_os_error(i32::from_ne_bytes(number)),
+            }),
+            _ => Launch::Running,
+        }
     }
 
     /// Kills a container that cannot be seen through, which would wait for its start for ever otherwise.
@@ -191,6 +196,8 @@ fn refused(verb: &'static str, id: &str) -> impl FnOnce(LibcontainerError) -> Er
 struct Launcher {
     finish: Finish,
     report: Arc<OwnedFd>,
+    /// A pidfd of the process that made the container.
+    supervisor: Arc<OwnedFd>,
 }
 
 impl Executor for Launcher {
@@ -201,13 +208,26 @@ impl Executor for Launcher {
         Err(ExecutorError::Other(error.desc().to_owned()))
     }
 
-    /// Says yes to everything: whether a program can be executed is what executing it tells.
+    /// Whether a program can be executed is what executing it tells. This is the last moment before the container waits
+    /// for its start, which nobody would give it if the supervisor ended now.
     fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
-        Ok(())
+        self.end_with_supervisor()
+            .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
     }
 }
 
 impl Launcher {
+    /// Makes the kernel kill this process when its supervisor ends, and fails when it has ended already.
+    fn end_with_supervisor(&self) -> Result<(), Errno> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        let mut supervisor = [PollFd::new(&*self.supervisor, PollFlags::IN)];
+        match poll(&mut supervisor, Some(&Timespec::default())) {
+            Ok(0) => Ok(()),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+
     fn launch(&self, spec: &Spec) -> Result<std::convert::Infallible, Errno> {
         let process = spec.process().as_ref().ok_or(Errno::EINVAL)?;
         let strings = |list: &Option<Vec<String>>| -> Result<Vec<CString>, Errno> {
@@ -235,12 +255,34 @@ impl Launcher {
             become_user(uid, gid).map_err(|_| Errno::EPERM)?;
         }
         self.finish.rlimits.iter().try_for_each(ulimit::apply)?;
+        // Becoming another user has made the kernel forget it.
+        self.end_with_supervisor()?;
         if let Some(program) = &self.finish.seccomp {
             sys::load_seccomp(program)
                 .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
         }
         execute(program, path, &args, &env)
     }
+}
+
+fn with_stdio(builder: ContainerBuilder, ends: Ends) -> ContainerBuilder {
+    let builder = match ends.stdin {
+        Some(fd) => builder.with_stdin(fd),
+        None => builder,
+    };
+    let builder = match ends.stdout {
+        Some(fd) => builder.with_stdout(fd),
+        None => builder,
+    };
+    match ends.stderr {
+        Some(fd) => builder.with_stderr(fd),
+        None => builder,
+    }
+}
+
+fn this_process() -> Result<OwnedFd> {
+    rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
+        .map_err(Error::os("open the supervisor's process"))
 }
 
 /// Executes `program`, looked up in `path` when it has no slash. What was found and refused counts before what was not

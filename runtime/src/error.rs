@@ -66,6 +66,26 @@ pub enum Error {
         /// Whose it is.
         id: String,
     },
+    /// No volume has the name.
+    #[error("volume {name} not found")]
+    NoVolume {
+        /// The name as it was given.
+        name: String,
+    },
+    /// A volume has the name.
+    #[error("cannot create volume {name}: there is one of this name")]
+    VolumeTaken {
+        /// The name.
+        name: String,
+    },
+    /// Containers have the volume.
+    #[error("cannot remove volume {name}: used by container {}", users.join(", "))]
+    VolumeUsed {
+        /// The volume's name.
+        name: String,
+        /// The names of the containers.
+        users: Vec<String>,
+    },
     /// The container is not in a state that allows the request.
     #[error("cannot {verb} container {id}: it is {state}")]
     WrongState {
@@ -75,6 +95,20 @@ pub enum Error {
         id: String,
         /// What it is instead.
         state: &'static str,
+    },
+    /// The supervisor of a container was killed before it could start anything.
+    #[error("cannot start container {id}: signal {signal} has ended its supervisor")]
+    Supervisor {
+        /// Which container.
+        id: String,
+        /// The number of the signal.
+        signal: i32,
+    },
+    /// The supervisor of a container has gone while we were connected to it.
+    #[error("lost container {id}: its supervisor has gone")]
+    Lost {
+        /// Which container.
+        id: String,
     },
     /// The image asks for something that its own files do not give.
     #[error("cannot run image: {why}")]
@@ -172,6 +206,9 @@ impl Error {
             Self::Host { hint, .. } => Some(hint),
             Self::NameTaken { .. } => {
                 Some("choose another with --name, or remove the container with berth rm")
+            }
+            Self::VolumeUsed { .. } => {
+                Some("remove the container first, or use berth volume rm -f, which does")
             }
             Self::WrongState { verb: "remove", .. } => Some("stop it first, or use berth rm -f"),
             _ => None,

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! create ─► record.json                                      any process, any number of threads
-//! run    ─► exec __supervise ─► user namespace, id maps      one process, one thread, same pid
-//!                            ─► exec __inside (sealed copy) ─► overlay, config.json ─► libcontainer ─► relay ─► exit code
+//! run    ─► exec __supervise ─► user namespace, id maps      one process, one thread; in a foreground the same pid
+//!                            ─► exec __inside (sealed copy) ─► overlay, config.json ─► libcontainer ─► attend ─► exit code
 //! remove ─► upper, work, volumes of its own ─► record ─► pin
 //! ```
 //!
@@ -21,44 +21,61 @@
 //! - The library reads no environment, home, terminal name or clock, and prints nothing. (A supervisor is its own process:
 //!   it reads and writes the stdio it was given, and knows the time.)
 
+mod aliases;
+mod attached;
+mod attend;
+mod backoff;
 mod caps;
 mod cgroup;
 mod cgroup_limits;
+mod chown;
+mod client;
+mod clock;
 mod container;
+mod control;
 mod copyup;
 mod create;
 mod delegation;
+mod detach;
 mod device;
 mod doctor;
 mod document;
 mod engine;
 mod error;
 mod etc;
+mod frames;
 mod health;
 mod ids;
 mod inroot;
 mod join;
 mod life;
 mod limits;
+mod living;
 mod log;
+mod memory;
+mod mount_option;
 mod naming;
 mod network;
 mod options;
+mod outlet;
 mod overlay;
+mod own_stdio;
 mod plan;
 mod probe;
 mod proc;
 mod process;
 mod protect;
 mod record;
-mod relay;
 mod remove;
 mod seal;
 mod seccomp;
 mod security;
 mod signal;
+mod signals;
+mod socket;
 mod spec;
 mod start;
+mod stdio;
 mod subid;
 mod supervise;
 #[allow(unsafe_code)]
@@ -68,11 +85,14 @@ mod ulimit;
 mod user;
 mod userns;
 mod volume;
+mod volumes;
 mod walls;
-mod wires;
 
+pub use attached::AttachOptions;
 pub use container::{Container, Containers};
+pub use control::{Ending, Stopping};
 pub use create::create;
+pub use detach::DetachKeys;
 pub use device::Device;
 pub use doctor::{Check, DoctorOptions, Outcome, doctor};
 pub use error::{Error, Result};
@@ -80,13 +100,15 @@ pub use health::Health;
 pub use ids::{IdHelpers, Ids};
 pub use life::{Life, Restart};
 pub use limits::Limits;
-pub use log::{LogDriver, LogOptions};
+pub use log::{LogDriver, LogOptions, Stream};
+pub use mount_option::Mount;
 pub use network::{Net, Network};
 pub use options::{CreateOptions, Settings};
 pub use record::{Record, State};
 pub use remove::RemoveOptions;
 pub use security::{SeccompChoice, Security};
 pub use signal::StopSignal;
-pub use start::{StartOptions, dispatch};
+pub use start::{StartOptions, Started, dispatch};
 pub use ulimit::Ulimit;
-pub use volume::{Tmpfs, Volume, VolumeSource};
+pub use volume::{ImageVolumes, Tmpfs, Volume, VolumeOptions, VolumeSource};
+pub use volumes::{RemoveVolumeOptions, VolumeInfo};

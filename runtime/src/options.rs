@@ -1,7 +1,6 @@
 //! What a container is created with. Each group of options has its own file; this one puts them together.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +10,7 @@ use crate::life::Life;
 use crate::limits::Limits;
 use crate::network::Net;
 use crate::security::Security;
-use crate::volume::{Tmpfs, Volume};
+use crate::volume::{ImageVolumes, Tmpfs, Volume};
 
 /// Everything that is asked of a new container beyond its image.
 #[derive(Debug, Clone)]
@@ -24,8 +23,6 @@ pub struct CreateOptions {
     pub ids: Ids,
     /// The programs that map ranges of ids.
     pub helpers: IdHelpers,
-    /// The directories that no container may write to: the repository and the checkouts.
-    pub store: Vec<PathBuf>,
     /// What holds for as long as it exists.
     pub settings: Settings,
 }
@@ -40,6 +37,14 @@ pub struct Settings {
     pub entrypoint: Option<Vec<String>>,
     /// Variables that are added to the image's.
     pub env: Vec<(String, String)>,
+    /// Variables of the host, which count less than the image's.
+    pub host_env: Vec<(String, String)>,
+    /// Variables of the image, the host and berth that are taken away.
+    pub unset_env: Vec<String>,
+    /// Whether all of those are taken away.
+    pub unset_all_env: bool,
+    /// Groups of the image by name or number that the first process is in too.
+    pub groups: Vec<String>,
     /// `user[:group]` instead of the image's.
     pub user: Option<String>,
     /// The working directory instead of the image's.
@@ -56,6 +61,10 @@ pub struct Settings {
     pub volumes: Vec<Volume>,
     /// Memory file systems that are mounted in it.
     pub tmpfs: Vec<Tmpfs>,
+    /// What becomes of the volumes that the image declares.
+    pub image_volumes: ImageVolumes,
+    /// Whether a read-only root gets no memory file systems where every program writes.
+    pub no_read_only_tmpfs: bool,
     /// Labels, for whoever asks.
     pub labels: BTreeMap<String, String>,
     /// When it ends, and what happens then.

@@ -12,13 +12,16 @@ use serde_json::Value;
 use crate::cgroup_limits::Prepared;
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
+use crate::memory::Staged;
 use crate::network::Network;
-use crate::protect::{Bind, protect};
+use crate::options::Settings;
+use crate::protect::{Bind, Protected, protect};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
 use crate::ulimit::{self, Ulimit};
 use crate::user::{self, User};
-use crate::{copyup, etc, process, seccomp, walls};
+use crate::walls::Walls;
+use crate::{chown, copyup, etc, memory, process, seccomp, walls};
 
 /// The largest passwd or group file that is read.
 const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
@@ -31,7 +34,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) rootfs: &'a Path,
     pub(crate) cgroup_view: &'a Path,
     pub(crate) group: &'a Prepared,
-    pub(crate) protected: Vec<PathBuf>,
+    pub(crate) protected: Protected,
     pub(crate) run_dir: &'a Path,
 }
 
@@ -46,8 +49,14 @@ pub(crate) struct Planned {
     pub(crate) filter: Option<Vec<u8>>,
     /// The user that the executor becomes.
     pub(crate) become_user: Option<(u32, u32)>,
+    /// Must live until the container is made.
+    pub(crate) _staged: Staged,
+    /// Uid and gid of the program inside, when it is not root there: whose its stdio is to be.
+    pub(crate) owner: Option<(u32, u32)>,
     /// The limits that the executor sets for itself.
     pub(crate) rlimits: Vec<Ulimit>,
+    /// What must hold before the program runs.
+    pub(crate) walls: Walls,
     /// What was asked for and does not hold, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -58,19 +67,20 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     let (config, settings) = (&record.config, &record.settings);
     let root = InRoot::open(plan.rootfs)?;
     walls::check_root(&root)?;
-    let wanted = find_user(&root, process::wanted_user(config, settings))?;
+    let wanted = find_user(&root, process::wanted_user(config, settings), settings)?;
     let (user, become_user) = place_user(record, &wanted)?;
-    for mount in record.mounts.iter().filter(|mount| mount.managed) {
-        copyup::copy_up(&root, &mount.destination, &mount.source)?;
-    }
+    fill_volumes(plan, &root, &user)?;
+    let memory = memory::prepare(record, &root, plan.bundle)?;
     let workdir = process::workdir(config, settings);
     make_workdir(&root, record, &workdir)?;
     let hostname = hostname(record);
-    let binds = binds(plan, &hostname)?;
+    let mut binds = binds(plan, &hostname)?;
     // Where an image has a link into nothing, a file cannot be mounted until there is one.
-    for (_, destination, _) in binds.iter().filter(|(source, ..)| source.is_file()) {
-        root.make_file(destination)?;
+    for bind in binds.iter().filter(|bind| bind.source.is_file()) {
+        root.make_file(&bind.destination)?;
     }
+    binds.extend(memory.filled);
+    binds.sort_by_key(|bind| bind.destination.components().count());
     let caps = settings.security.caps()?;
     // The executor can load a filter when nothing can be gained any more, or where it is root of a namespace of its own.
     let by_executor = settings.security.no_new_privileges || become_user.is_some();
@@ -85,6 +95,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         hostname: &hostname,
         rootfs: plan.rootfs,
         binds,
+        tmpfs: memory.empty,
         cgroup_view: plan.cgroup_view,
         group: plan.group,
         has_tty_group: record.maps.has_gid(5),
@@ -102,36 +113,50 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         None
     };
     let mut document = spec::build(&input);
-    walls::settle(
-        &mut document,
-        record,
-        plan.group.dir.is_some(),
-        &mut warnings,
-    )?;
+    let own_group = plan.group.dir.is_some();
+    let walls = walls::settle(&mut document, record, own_group, &mut warnings)?;
     Ok(Planned {
         spec: document,
         program: args.into_iter().next().unwrap_or_default(),
         filter,
         become_user,
+        _staged: memory.staged,
+        owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
         rlimits,
+        walls,
         warnings,
     })
 }
 
-fn find_user(root: &InRoot, wanted: &str) -> Result<User> {
+fn find_user(root: &InRoot, wanted: &str, settings: &Settings) -> Result<User> {
     let read = |path| {
         Ok::<_, Error>(
             root.read_text(path, ACCOUNTS_BYTES_MAX)?
                 .unwrap_or_default(),
         )
     };
-    user::lookup(wanted, &read("/etc/passwd")?, &read("/etc/group")?)
+    let group = read("/etc/group")?;
+    let mut user = user::lookup(wanted, &read("/etc/passwd")?, &group)?;
+    for gid in user::lookup_groups(&settings.groups, &group)? {
+        if gid != user.gid && !user.groups.contains(&gid) {
+            user.groups.push(gid);
+        }
+    }
+    Ok(user)
 }
 
 /// The user that libcontainer is told and the one that the executor becomes. With one id only root exists, and any other
 /// user is made of it at the last moment; supplementary groups do not exist then.
 fn place_user(record: &Record, wanted: &User) -> Result<(User, Option<(u32, u32)>)> {
+    let wanted_groups = &record.settings.groups;
     if record.maps.is_single() {
+        if let Some(group) = wanted_groups.first() {
+            return Err(Error::option(
+                "--group-add",
+                group,
+                "the container has one id, and so one group",
+            ));
+        }
         let root = User {
             uid: 0,
             gid: 0,
@@ -175,7 +200,7 @@ fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
         .rev()
         .find(|mount| workdir.starts_with(&mount.destination));
     match covering {
-        Some(mount) if mount.read_only || !mount.source.is_dir() => Ok(()),
+        Some(mount) if mount.options.read_only || !mount.source.is_dir() => Ok(()),
         Some(mount) => {
             let below = workdir.strip_prefix(&mount.destination).unwrap_or(workdir);
             InRoot::open(&mount.source)?
@@ -209,23 +234,51 @@ fn hostname(record: &Record) -> String {
     }
 }
 
+/// Fills new volumes with the image's files, and gives those that are to be given to the user.
+fn fill_volumes(plan: &Plan<'_>, root: &InRoot, user: &User) -> Result<()> {
+    for mount in &plan.record.mounts {
+        if mount.managed && !mount.options.no_copy {
+            copyup::copy_up(root, &mount.destination, &mount.source)?;
+        }
+        if !mount.options.chown {
+            continue;
+        }
+        if plan.protected.touches(&mount.source) {
+            return Err(Error::option(
+                "--volume",
+                &mount.source.display().to_string(),
+                "U would change the owners of berth's own files",
+            ));
+        }
+        // With one id everything belongs to whoever runs, whatever he is called inside.
+        if !plan.record.maps.is_single() {
+            chown::chown_tree(&mount.source, user.uid, user.gid)?;
+        }
+    }
+    Ok(())
+}
+
 fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
     let record = plan.record;
-    let volumes = record.mounts.iter().map(|mount| {
-        (
-            mount.source.clone(),
-            mount.destination.clone(),
-            mount.read_only,
-        )
+    let volumes = record.mounts.iter().map(|mount| Bind {
+        source: mount.source.clone(),
+        destination: mount.destination.clone(),
+        read_only: mount.options.read_only,
+        no_exec: mount.options.no_exec,
+        set_id: mount.options.set_id,
     });
     let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, record.settings.net.network)?
         .into_iter()
-        .map(|(source, destination)| (source, PathBuf::from(destination), false))
-        .filter(|(_, destination, _)| {
+        .map(|(source, destination)| Bind {
+            source,
+            destination: PathBuf::from(destination),
+            ..Bind::default()
+        })
+        .filter(|bind| {
             record
                 .mounts
                 .iter()
-                .all(|mount| mount.destination != *destination)
+                .all(|mount| mount.destination != bind.destination)
         })
         .collect();
     binds.extend(protect(volumes.collect(), &plan.protected));

@@ -49,12 +49,17 @@ pub(crate) fn env(
     if settings.terminal {
         vars.insert("TERM".into(), "xterm".into());
     }
+    vars.extend(settings.host_env.iter().cloned());
     let image = config
         .env
         .iter()
         .flatten()
         .filter_map(|var| var.split_once('='));
     vars.extend(image.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    if settings.unset_all_env {
+        vars.clear();
+    }
+    vars.retain(|name, _| !settings.unset_env.contains(name));
     vars.extend(settings.env.iter().cloned());
     if vars.get("HOME").is_none_or(String::is_empty) {
         vars.insert("HOME".into(), home.to_owned());

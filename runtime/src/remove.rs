@@ -23,6 +23,7 @@ use crate::ids::IdHelpers;
 use crate::probe::first_line;
 use crate::proc::ProcessId;
 use crate::record::Notes;
+use crate::signal::StopSignal;
 use crate::start::REMOVE;
 use crate::userns;
 
@@ -46,16 +47,21 @@ pub struct RemoveOptions {
 impl Container {
     /// Removes the container: processes, files, record and pin.
     pub fn remove(self, repo: &Repo, options: &RemoveOptions) -> Result<()> {
-        let state = self.state()?;
-        if state.is_live() {
-            if !options.force {
-                return Err(Error::WrongState {
-                    verb: "remove",
-                    id: self.record.id,
-                    state: state.name(),
-                });
+        let mut state = self.state()?;
+        if state.is_live() && options.force {
+            self.end(StopSignal::KILL, 0)?.wait()?;
+            if !self.is_there() {
+                return Ok(store::unpin(repo, &self.record.id)?);
             }
-            self.kill_and_wait()?;
+        }
+        let _lock = self.containers.lock_container(&self.record.id)?;
+        state = self.state()?;
+        if state.is_live() {
+            return Err(Error::WrongState {
+                verb: "remove",
+                id: self.record.id,
+                state: state.name(),
+            });
         }
         if self.remove_files(options.volumes).is_err() {
             self.remove_in_namespace(options)?;
@@ -76,22 +82,12 @@ impl Container {
             cgroup_limits::remove(&group)?;
         }
         remove_tree(&self.bundle)?;
+        // A supervisor that was killed leaves it.
+        remove_tree(&self.containers.libcontainer(&self.record.id))?;
         for layer in ["upper", "work"] {
             remove_tree(&self.dir.join(layer))?;
         }
         remove_tree(&self.dir)
-    }
-
-    fn kill_and_wait(&self) -> Result<()> {
-        let notes = Notes::read(&self.dir)?.unwrap_or_default();
-        if let Some(init) = notes.init {
-            end(&init, true)?;
-        }
-        // The supervisor sees its container end, gives the terminal back and goes; it is killed only if it does not.
-        match notes.supervisor {
-            Some(supervisor) if !end(&supervisor, false)? => end(&supervisor, true).map(drop),
-            _ => Ok(()),
-        }
     }
 
     fn remove_in_namespace(&self, options: &RemoveOptions) -> Result<()> {
@@ -161,8 +157,9 @@ pub(crate) fn remove_inside(
     Ok(())
 }
 
-/// Waits until a process has ended, after killing it if `force`. False when it still runs after [`END_TIMEOUT`].
-fn end(process: &ProcessId, force: bool) -> Result<bool> {
+/// Kills a process and waits until it has ended. False when it still runs after [`END_TIMEOUT`]. One that we may not kill
+/// is only waited for.
+pub(crate) fn kill(process: &ProcessId) -> Result<bool> {
     let Some(pid) = Pid::from_raw(process.pid).filter(|_| process.alive()) else {
         return Ok(true);
     };
@@ -175,11 +172,9 @@ fn end(process: &ProcessId, force: bool) -> Result<bool> {
     if !process.alive() {
         return Ok(true);
     }
-    if force {
-        match rustix::process::pidfd_send_signal(&pidfd, Signal::KILL) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => return Err(Error::os("kill the container's process")(error)),
-        }
+    match rustix::process::pidfd_send_signal(&pidfd, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH | Errno::PERM) => {}
+        Err(error) => return Err(Error::os("kill the container's process")(error)),
     }
     let ended = poll(
         &mut [PollFd::new(&pidfd, PollFlags::IN)],

@@ -1,15 +1,25 @@
-//! Starting a container: this process becomes its supervisor.
+//! Starting a container: a process of its own becomes its supervisor.
 //!
 //! libcontainer must not be entered by a process that has, or had, more than one thread, and whoever created the container
-//! may have pulled and checked out with many. So the process executes this binary anew with one of the hidden arguments
-//! below and an empty environment; what the new program must know lies in `start.json` in the bundle. The pid stays, and
-//! with it the terminal, the process group and the parent that waits.
+//! may have pulled and checked out with many. So this binary is executed anew with one of the hidden arguments below and
+//! an empty environment; what the new program must know lies in `start.json` in the bundle.
+//!
+//! - In the foreground the process itself is replaced: the pid stays, and with it the terminal, the process group and the
+//!   parent that waits.
+//! - In the background it is a child with a session of its own. Its stdin is a socket on which it says that the program
+//!   runs; until then its stderr is the caller's, so that what goes wrong is said where the caller says it, and its exit
+//!   code is the caller's. Afterwards it holds nothing of the caller's.
+//! - Attached, it is that child too, and the socket stays the first client's ([`crate::attached`]).
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,14 +27,19 @@ use crate::container::{Container, make_private};
 use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
-use crate::{probe, remove, supervise};
+use crate::log::LogDriver;
+use crate::{attached, probe, remove, supervise, volumes};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
 pub(crate) const SUPERVISE: &str = "__supervise";
 /// Hidden argument: inside it, running from a sealed copy.
 pub(crate) const INSIDE: &str = "__inside";
+/// Hidden argument: connect our stdio with a container.
+pub(crate) const ATTACH: &str = "__attach";
 /// Hidden argument: remove a container's files from within its user namespace.
 pub(crate) const REMOVE: &str = "__remove";
+/// Hidden argument: remove a volume's files from within a user namespace that has all ids of the user.
+pub(crate) const REMOVE_VOLUME: &str = "__remove-volume";
 /// Hidden argument: try out what this host can do.
 pub(crate) const PROBE: &str = "__probe";
 
@@ -35,6 +50,40 @@ pub struct StartOptions {
     pub repo: PathBuf,
     /// The programs that map ranges of ids.
     pub helpers: IdHelpers,
+}
+
+/// How a supervisor stands to its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StartMode {
+    /// It is the caller.
+    Foreground,
+    /// It is on its own.
+    Detached,
+}
+
+impl StartMode {
+    /// The word on the hidden command line.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Foreground => "foreground",
+            Self::Detached => "detached",
+        }
+    }
+
+    fn parse(word: &OsStr) -> Option<Self> {
+        [Self::Foreground, Self::Detached]
+            .into_iter()
+            .find(|mode| word == mode.word())
+    }
+}
+
+/// How a start in the background went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// The program runs, or has run.
+    Running,
+    /// It failed with this exit code, and the reason was written to stderr.
+    Failed(u8),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,18 +102,71 @@ impl Start {
 
 impl Container {
     /// Turns this process into the supervisor of the container, which runs in its foreground and whose exit code it ends
-    /// with. Returns only on failure, and then the container is as it was, or gone if it was to be removed at its end.
+    /// with. Returns only on failure, and then the container is as it was.
     pub fn run(&self, options: &StartOptions) -> Result<Infallible> {
-        let outcome = self.exec_supervisor(options);
-        if self.record.settings.life.remove {
-            let repo = store::Repo::open(&options.repo)?;
-            self.remove_files(true)?;
-            store::unpin(&repo, &self.record.id)?;
-        }
-        outcome
+        self.prepare_start(options)?;
+        let source = self.supervisor(StartMode::Foreground).exec();
+        Err(Error::Os {
+            op: "start the supervisor",
+            source,
+        })
     }
 
-    fn exec_supervisor(&self, options: &StartOptions) -> Result<Infallible> {
+    /// Starts the container in the background, and waits until its program runs.
+    pub fn start(&self, options: &StartOptions) -> Result<Started> {
+        let (mut socket, mut child) = self.spawn_supervisor(options)?;
+        let mut byte = [0];
+        let read = socket
+            .read(&mut byte)
+            .map_err(Error::os("listen to the supervisor"))?;
+        if read > 0 {
+            return Ok(Started::Running);
+        }
+        self.failed(&mut child).map(Started::Failed)
+    }
+
+    /// A supervisor in the background, and the socket on which it says how it gets on.
+    pub(crate) fn spawn_supervisor(&self, options: &StartOptions) -> Result<(UnixStream, Child)> {
+        self.prepare_start(options)?;
+        let (ours, theirs) = UnixStream::pair().map_err(Error::os("make a socket"))?;
+        let child = self.spawn_with(theirs)?;
+        Ok((ours, child))
+    }
+
+    /// Spawns the supervisor with this socket as its stdin.
+    pub(crate) fn spawn_with(&self, socket: UnixStream) -> Result<Child> {
+        let mut command = self.supervisor(StartMode::Detached);
+        command.stdin(Stdio::from(OwnedFd::from(socket)));
+        if self.record.settings.life.log.driver != LogDriver::Passthrough {
+            command.stdout(Stdio::null());
+        }
+        command.spawn().map_err(Error::os("start the supervisor"))
+    }
+
+    /// The exit code of a supervisor that never came to start the program.
+    pub(crate) fn failed(&self, child: &mut Child) -> Result<u8> {
+        let status = child.wait().map_err(Error::os("wait for the supervisor"))?;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+            (None, signal) => Err(Error::Supervisor {
+                id: self.record.id.clone(),
+                signal: signal.unwrap_or_default(),
+            }),
+        }
+    }
+
+    fn supervisor(&self, mode: StartMode) -> Command {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("berth")
+            .arg(SUPERVISE)
+            .arg(&self.bundle)
+            .arg(mode.word())
+            .env_clear();
+        command
+    }
+
+    pub(crate) fn prepare_start(&self, options: &StartOptions) -> Result<()> {
         let state = self.state()?;
         if state.is_live() {
             return Err(Error::WrongState {
@@ -80,32 +182,34 @@ impl Container {
             id: self.record.id.clone(),
             options: options.clone(),
         };
-        document::write(&self.bundle.join("start.json"), &start)?;
-        let source = Command::new("/proc/self/exe")
-            .arg0("berth")
-            .arg(SUPERVISE)
-            .arg(&self.bundle)
-            .env_clear()
-            .exec();
-        Err(Error::Os {
-            op: "start the supervisor",
-            source,
-        })
+        document::write(&self.bundle.join("start.json"), &start)
     }
 }
 
 /// Does what a hidden argument asks for, when `args` (without the program's name) starts with one. To be asked first of
-/// all in `main`, before anything could start a thread. Gives the exit code of the process; what the user must know besides
-/// goes to `say`, one line each.
+/// all in `main`, before anything could start a thread. Gives the exit code of the process; `say` is told of what could
+/// not be done as asked.
 pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u8>> {
     let (verb, rest) = args.split_first()?;
     let rest: Vec<&OsStr> = rest.iter().map(OsString::as_os_str).collect();
     match (verb.to_str()?, rest.as_slice()) {
-        (SUPERVISE, [bundle]) => Some(supervise::outside(Path::new(bundle), say)),
-        (INSIDE, [bundle]) => Some(supervise::inside(Path::new(bundle), say)),
+        (SUPERVISE, [bundle, mode]) => {
+            let mode = StartMode::parse(mode)?;
+            Some(supervise::outside(Path::new(bundle), mode, say))
+        }
+        (INSIDE, [bundle, mode]) => {
+            let mode = StartMode::parse(mode)?;
+            Some(supervise::inside(Path::new(bundle), mode, say))
+        }
+        (ATTACH, [task]) => Some(attached::attach(&task.to_string_lossy())),
         (REMOVE, [root, run_dir, id, volumes, helpers]) => {
             Some(remove_inside([root, run_dir, id, volumes, helpers]).map(|()| 0))
         }
+        (REMOVE_VOLUME, [path, helpers]) => Some(
+            parse_helpers(helpers)
+                .and_then(|helpers| volumes::remove_volume_inside(Path::new(path), &helpers))
+                .map(|()| 0),
+        ),
         (PROBE, [name, dir, helpers]) => Some(
             probe::probe(
                 &name.to_string_lossy(),
@@ -119,11 +223,7 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
 }
 
 fn remove_inside([root, run_dir, id, volumes, helpers]: [&OsStr; 5]) -> Result<()> {
-    let helpers: IdHelpers =
-        serde_json::from_str(&helpers.to_string_lossy()).map_err(|source| Error::Document {
-            path: root.into(),
-            source,
-        })?;
+    let helpers = parse_helpers(helpers)?;
     remove::remove_inside(
         Path::new(root),
         Path::new(run_dir),
@@ -131,4 +231,11 @@ fn remove_inside([root, run_dir, id, volumes, helpers]: [&OsStr; 5]) -> Result<(
         volumes == "volumes",
         &helpers,
     )
+}
+
+pub(crate) fn parse_helpers(text: &OsStr) -> Result<IdHelpers> {
+    serde_json::from_str(&text.to_string_lossy()).map_err(|source| Error::Document {
+        path: "the arguments of a hidden process".into(),
+        source,
+    })
 }

@@ -1,10 +1,12 @@
 //! The supervisor of one container: one process, one thread, from before its first instruction until after its last.
 //!
-//! Outside: block signals, enter the user namespace, execute the sealed copy. Inside: mount the root, write the bundle,
-//! let libcontainer make the container, relay until it ends, write down how it ended, clean up. Whatever fails on the way,
-//! the clean-up runs: a container that was to be removed is gone afterwards, and any other can be told to have ended.
+//! Outside: block signals, claim the container, enter the user namespace, execute the sealed copy. Inside: mount the root,
+//! write the bundle, let libcontainer make the container, attend it until it ends, as often as its restart policy says,
+//! write down how it ended, clean up. Whatever fails on the way, the clean-up runs: a container that was to be removed is
+//! gone afterwards, and any other can be told to have ended.
 //!
-//! Signals are blocked from the start and only ever read, so none is lost between two steps.
+//! A container is claimed under the lock of its directory by writing down the supervisor, and from then on is live; who
+//! removes it holds the same lock. So of two who start it one is refused, and nobody starts what is being removed.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,73 +14,117 @@ use std::sync::Arc;
 
 use rustix::thread::UnshareFlags;
 
+use crate::attend::{Attendant, AttendantInput};
+use crate::backoff::Backoff;
 use crate::cgroup_limits::{self, Prepared};
+use crate::client::Client;
 use crate::container::{Container, Containers, make_private};
 use crate::document;
 use crate::engine::{Engine, EngineInput, Finish};
 use crate::error::{Error, Result};
+use crate::living::Living;
+use crate::log::{LogDriver, Writer};
 use crate::network::Network;
-use crate::plan::{self, Plan};
-use crate::proc::ProcessId;
+use crate::plan::{self, Plan, Planned};
+use crate::proc::{ProcessId, read_optional};
+use crate::protect::{Protected, store_dirs};
 use crate::record::{Notes, Record, STATE};
-use crate::relay::{self, Signals};
-use crate::start::{INSIDE, Start};
+use crate::signals::Signals;
+use crate::start::{INSIDE, Start, StartMode};
+use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{overlay, seal, sys, userns, walls};
+use crate::{clock, overlay, remove, seal, socket, sys, userns, walls};
+
+/// The notes of the last time, while a new start may still fail.
+const STATE_BEFORE: &str = "state.before";
 
 /// The first half. Returns only on failure.
-pub(crate) fn outside(bundle: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
+pub(crate) fn outside(bundle: &Path, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
     userns::assert_single_thread()?;
     Signals::block()?;
+    if mode != StartMode::Foreground {
+        rustix::process::setsid().map_err(Error::os("leave the caller's session"))?;
+    }
     let start = Start::read(bundle)?;
-    let container = load(&start)?;
-    let outcome = enter(bundle, &start, &container, say);
+    let container = claim(&start)?;
+    let outcome = enter(bundle, &start, &container, mode, say);
     let cleaned = give_up(&start, &container);
     let Err(error) = outcome;
     cleaned.and(Err(error))
+}
+
+/// Makes the container this process's own.
+fn claim(start: &Start) -> Result<Container> {
+    let containers = Containers::open(&start.root, &start.run_dir);
+    let _lock = containers.lock_container(&start.id)?;
+    let container = load(&containers, &start.id)?;
+    let state = container.state()?;
+    if state.is_live() {
+        return Err(Error::WrongState {
+            verb: "start",
+            id: start.id.clone(),
+            state: state.name(),
+        });
+    }
+    let notes = container.dir.join(STATE);
+    match std::fs::rename(&notes, container.dir.join(STATE_BEFORE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("rename", &notes)(error));
+        }
+        _ => {}
+    }
+    let own_pid = i32::try_from(std::process::id()).unwrap_or_default();
+    let claimed = Notes {
+        supervisor: Some(ProcessId::of(own_pid)?),
+        ..Notes::default()
+    };
+    claimed.write(&container.dir)?;
+    Ok(container)
 }
 
 fn enter(
     bundle: &Path,
     start: &Start,
     container: &Container,
+    mode: StartMode,
     say: &mut dyn FnMut(&str),
 ) -> Result<std::convert::Infallible> {
     sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
-    let own_pid = i32::try_from(std::process::id()).unwrap_or_default();
     let group = cgroup_limits::prepare(&container.record.id, &container.record.settings.limits)?;
     group.not_applied.iter().for_each(|line| say(line));
     group.write(bundle)?;
-    Notes {
-        supervisor: Some(ProcessId::of(own_pid)?),
-        cgroup: group.dir.clone(),
-        ..Notes::default()
-    }
-    .write(&container.dir)?;
     let mut flags = UnshareFlags::NEWNS;
-    // With a group of the container's own the supervisor must see the whole tree, to move it there.
-    if group.dir.is_none() {
+    if let Some(dir) = &group.dir {
+        let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
+        notes.cgroup = Some(dir.clone());
+        notes.write(&container.dir)?;
+    } else {
+        // With a group of the container's own the supervisor must see the whole tree, to move it there.
         flags |= UnshareFlags::NEWCGROUP;
     }
     if container.record.settings.net.network == Network::None {
         flags |= UnshareFlags::NEWNET;
     }
     userns::enter(&container.record.maps, &start.options.helpers, flags)?;
-    seal::exec_sealed(&[OsStr::new(INSIDE), bundle.as_os_str()])
+    seal::exec_sealed(&[
+        OsStr::new(INSIDE),
+        bundle.as_os_str(),
+        OsStr::new(mode.word()),
+    ])
 }
 
 /// The second half: runs the container and gives its exit code.
-pub(crate) fn inside(bundle: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
+pub(crate) fn inside(bundle: &Path, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
     let start = Start::read(bundle)?;
-    let container = load(&start)?;
-    let outcome = run(bundle, &start, &container, say);
+    let container = load(&Containers::open(&start.root, &start.run_dir), &start.id)?;
+    let mut attendant = match attendant(bundle, &container, mode, say) {
+        Ok(attendant) => attendant,
+        Err(error) => return give_up(&start, &container).and(Err(error)),
+    };
+    let outcome = run(bundle, &start, &container, &mut attendant);
     let code = match &outcome {
         Ok(code) => Some(*code),
-        Err(Error::Exec { source, .. }) => Some(if source.kind() == std::io::ErrorKind::NotFound {
-            127
-        } else {
-            126
-        }),
+        Err(error @ Error::Exec { .. }) => Some(error.run_code()),
         Err(_) => None,
     };
     let cleaned = match code {
@@ -88,26 +134,67 @@ pub(crate) fn inside(bundle: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
     // Why it failed matters more than that the clean-up failed too.
     let code = outcome?;
     cleaned?;
+    attendant.farewell(code)?;
     Ok(code)
 }
 
-fn load(start: &Start) -> Result<Container> {
-    let containers = Containers::open(&start.root, &start.run_dir);
-    containers
-        .load(&start.id)?
-        .ok_or_else(|| Error::NoContainer {
-            name: start.id.clone(),
-        })
+fn load(containers: &Containers, id: &str) -> Result<Container> {
+    containers.load(id)?.ok_or_else(|| Error::NoContainer {
+        name: id.to_owned(),
+    })
 }
 
+fn attendant<'a>(
+    bundle: &Path,
+    container: &Container,
+    mode: StartMode,
+    say: &'a mut dyn FnMut(&str),
+) -> Result<Attendant<'a>> {
+    let signals = Signals::open()?;
+    let listener = socket::listen(bundle, socket::CONTROL)?;
+    listener
+        .set_nonblocking(true)
+        .map_err(Error::os("set up a socket"))?;
+    let settings = &container.record.settings;
+    let foreground = mode == StartMode::Foreground && !is_passthrough(container);
+    Ok(Attendant::new(AttendantInput {
+        signals,
+        listener,
+        launcher: launcher(mode)?,
+        own_output: foreground,
+        own_input: foreground && settings.interactive,
+        log: Writer::open(&container.dir, &container.record)?,
+        stop_signal: container.stop_signal().number(),
+        say,
+    }))
+}
+
+/// Who waits for the start: a socket in the place of stdin, which a container in the background does not read.
+fn launcher(mode: StartMode) -> Result<Option<Client>> {
+    if mode == StartMode::Foreground {
+        return Ok(None);
+    }
+    std::env::set_current_dir("/").map_err(Error::io("enter", "/"))?;
+    let stdin = rustix::stdio::stdin();
+    let socket =
+        rustix::io::fcntl_dupfd_cloexec(stdin, 3).map_err(Error::os("copy a descriptor"))?;
+    rustix::stdio::dup2_stdin(null()?).map_err(Error::os("leave the caller's input"))?;
+    Client::new(socket, true).map(Some)
+}
+
+fn is_passthrough(container: &Container) -> bool {
+    let settings = &container.record.settings;
+    settings.life.log.driver == LogDriver::Passthrough && !settings.terminal
+}
+
+/// Prepares the container and runs it until it has ended for good.
 fn run(
     bundle: &Path,
     start: &Start,
     container: &Container,
-    say: &mut dyn FnMut(&str),
+    attendant: &mut Attendant<'_>,
 ) -> Result<u8> {
     let record = &container.record;
-    let signals = Signals::open()?;
     let rootfs = bundle.join("rootfs");
     make_private(&rootfs)?;
     let group = Prepared::read(bundle)?;
@@ -122,42 +209,107 @@ fn run(
         &container.dir.join("work"),
         &rootfs,
     )?;
-    let protected = protected(start);
+    let dirs = store_dirs(&start.options.repo, &start.root);
+    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
     let plan = plan::make(&Plan {
         record,
         bundle,
         rootfs: &rootfs,
         cgroup_view: &cgroup_view,
         group: &group,
-        protected,
+        protected: Protected::new(dirs, &mounts),
         run_dir: &start.run_dir,
     })?;
-    plan.warnings.iter().for_each(|line| say(line));
+    plan.warnings.iter().for_each(|line| attendant.say(line));
     document::write(&bundle.join("config.json"), &plan.spec)?;
-    let console = record
-        .settings
-        .terminal
-        .then(|| Console::listen(bundle))
-        .transpose()?;
-    let mut engine = Engine::create(EngineInput {
-        id: &record.id,
+    let mut ready = Ready {
         bundle,
-        state_dir: &libcontainer_dir(&start.run_dir)?,
-        program: &plan.program,
-        stdin_null: !record.settings.interactive && !record.settings.terminal,
+        group,
+        state_dir: libcontainer_dir(&start.run_dir)?,
+        container,
+        plan,
+    };
+    // What a supervisor that was killed has left.
+    remove::remove_tree(&container.containers.libcontainer(&record.id))?;
+    // Only libcontainer reads it, and from the file.
+    ready.plan.spec = serde_json::Value::Null;
+    let mut backoff = Backoff::default();
+    loop {
+        let began = clock::uptime();
+        if backoff.restarts() > 0 {
+            // It went with the life before.
+            ready.group = cgroup_limits::prepare(&record.id, &record.settings.limits)?;
+        }
+        let code = live(&ready, attendant)?;
+        if attendant.stopped_by_hand() {
+            return Ok(code);
+        }
+        let ran = clock::uptime().saturating_sub(began);
+        let Some(pause) = backoff.next(record.settings.life.restart, code, ran) else {
+            return Ok(code);
+        };
+        let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
+        notes.exit_code = Some(i32::from(code));
+        notes.restarts = backoff.restarts();
+        notes.write(&container.dir)?;
+        if !attendant.rest(clock::uptime().saturating_add(pause))? {
+            return Ok(code);
+        }
+    }
+}
+
+/// What every life of a container begins with.
+struct Ready<'a> {
+    bundle: &'a Path,
+    group: Prepared,
+    state_dir: PathBuf,
+    container: &'a Container,
+    plan: Planned,
+}
+
+/// One life: makes the container, attends it, and takes it down.
+fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
+    let settings = &ready.container.record.settings;
+    let owner = ready.plan.owner;
+    let (console, mut stdio, mut ends) = if settings.terminal {
+        let console = Console::listen(ready.bundle)?;
+        (Some(console), Stdio::default(), Ends::default())
+    } else if is_passthrough(ready.container) {
+        (None, Stdio::default(), Ends::default())
+    } else {
+        let (ours, theirs) = Stdio::pipes(settings.interactive, owner)?;
+        (None, ours, theirs)
+    };
+    if ends.stdin.is_none() && !settings.interactive && !settings.terminal {
+        ends.stdin = Some(null()?);
+    }
+    let mut engine = Engine::create(EngineInput {
+        id: &ready.container.record.id,
+        bundle: ready.bundle,
+        state_dir: &ready.state_dir,
+        program: &ready.plan.program,
+        ends,
         console: console.as_ref().map(Console::path),
         finish: Finish {
-            seccomp: plan.filter.map(Arc::new),
-            become_user: plan.become_user,
-            rlimits: plan.rlimits,
+            seccomp: ready.plan.filter.clone().map(Arc::new),
+            become_user: ready.plan.become_user,
+            rlimits: ready.plan.rlimits.clone(),
         },
     })?;
-    let walls = walls::verify(engine.pid().unwrap_or_default(), &plan.spec);
-    if let Err(error) = walls.and_then(|()| restrain(&engine, &group, record, say)) {
+    let walls = walls::verify(engine.pid().unwrap_or_default(), &ready.plan.walls);
+    if let Err(error) = walls.and_then(|()| restrain(&engine, ready, attendant)) {
         return engine.abandon().and(Err(error));
     }
-    let outcome = attend(&mut engine, &signals, console, container);
-    note_oom(container, &group)?;
+    let outcome = console
+        .map(|console| console.accept(owner))
+        .transpose()
+        .and_then(|master| {
+            if let Some(master) = master {
+                stdio = Stdio::terminal(master, settings.interactive)?;
+            }
+            attend(&mut engine, stdio, ready.container, attendant)
+        });
+    note_oom(ready.container, &ready.group)?;
     match outcome {
         Ok(code) => engine.delete().map(|()| code),
         Err(error @ Error::Exec { .. }) => engine.delete().and(Err(error)),
@@ -166,21 +318,17 @@ fn run(
 }
 
 /// What is done to the first process before its program runs: its limits are checked to hold.
-fn restrain(
-    engine: &Engine,
-    group: &Prepared,
-    record: &Record,
-    say: &mut dyn FnMut(&str),
-) -> Result<()> {
+fn restrain(engine: &Engine, ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<()> {
+    let record: &Record = &ready.container.record;
     let pid = engine.pid().unwrap_or_default();
-    if !group.holds(pid)? {
-        say("limits not applied: the container could not be moved to its control group");
+    if !ready.group.holds(pid)? {
+        attendant.say("limits not applied: the container could not be moved to its control group");
     }
     let Some(score) = record.settings.limits.oom_score_adj else {
         return Ok(());
     };
     if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()) {
-        say(&format!(
+        attendant.say(&format!(
             "oom score not applied: only root makes a process safer than its parent: {error}"
         ));
     }
@@ -200,41 +348,20 @@ fn note_oom(container: &Container, group: &Prepared) -> Result<()> {
 /// Starts what libcontainer has made and stays with it until it ends.
 fn attend(
     engine: &mut Engine,
-    signals: &Signals,
-    console: Option<Console>,
+    mut stdio: Stdio,
     container: &Container,
+    attendant: &mut Attendant<'_>,
 ) -> Result<u8> {
-    let pid = engine.pid().unwrap_or_default();
-    let init = ProcessId::of(pid)?;
-    let terminal = console
-        .map(|console| console.accept(container.record.settings.interactive))
-        .transpose()?;
+    attendant.prepare(&mut stdio);
+    let mut life = Living::new(engine, stdio)?;
     let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
-    notes.init = Some(init);
-    notes.started = Some(now());
+    notes.init = Some(ProcessId::of(life.engine.pid().unwrap_or_default())?);
+    notes.started = Some(clock::now());
+    notes.exit_code = None;
     notes.write(&container.dir)?;
-    engine.start()?;
-    let code = relay::until_end(pid, signals, terminal)?;
-    match engine.exec_failure() {
-        Some(error) => Err(error),
-        None => Ok(code),
-    }
-}
-
-/// Nanoseconds since 1970. The supervisor is a process of its own and has a clock.
-fn now() -> u64 {
-    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    elapsed.map_or(0, |elapsed| {
-        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
-    })
-}
-
-/// The directories that no volume may make writable.
-fn protected(start: &Start) -> Vec<PathBuf> {
-    let dirs = [start.options.repo.clone(), start.root.join("checkouts")];
-    dirs.into_iter()
-        .filter_map(|dir| std::fs::canonicalize(dir).ok())
-        .collect()
+    life.engine.start()?;
+    attendant.attend(&mut life)?;
+    life.reap()
 }
 
 fn libcontainer_dir(run_dir: &Path) -> Result<PathBuf> {
@@ -251,26 +378,30 @@ fn finish(bundle: &Path, start: &Start, container: &Container, code: u8) -> Resu
     }
     let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
     notes.exit_code = Some(i32::from(code));
-    notes.finished = Some(now());
+    notes.finished = Some(clock::now());
     notes.write(&container.dir)
 }
 
-/// When the container never came to run: forgets the attempt, or removes it.
+/// When the container never came to run: forgets the attempt, or removes the container. One that did run, and was lost, is
+/// left with the notes that say so.
 fn give_up(start: &Start, container: &Container) -> Result<()> {
     // Whether it was mounted is not known here, and does not matter: the namespace goes with this process.
     overlay::unmount(&container.bundle.join("rootfs")).ok();
     if container.record.settings.life.remove {
         return remove(start, container);
     }
+    if Notes::read(&container.dir)?.is_some_and(|notes| notes.started.is_some()) {
+        return Ok(());
+    }
     if let Some(dir) = Notes::read(&container.dir)?.and_then(|notes| notes.cgroup) {
         cgroup_limits::remove(&dir)?;
     }
-    let state = container.dir.join(STATE);
-    match std::fs::remove_file(&state) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove", &state)(error))
+    let (state, before) = (container.dir.join(STATE), container.dir.join(STATE_BEFORE));
+    match std::fs::rename(&before, &state) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::remove_file(&state).map_err(Error::io("remove", &state))
         }
-        _ => Ok(()),
+        outcome => outcome.map_err(Error::io("rename", &before)),
     }
 }
 

@@ -1,20 +1,22 @@
-//! The container's terminal, and ours.
+//! The container's terminal, and a client's.
 //!
-//! libcontainer opens a pseudo-terminal inside the container and hands its other end over a socket. Our own terminal is in
-//! raw mode while it is the container's, so that Ctrl-C is a byte for the program and no signal for us; it gets its old
-//! mode back when [`Terminal`] is dropped, however that comes about.
+//! libcontainer opens a pseudo-terminal inside the container and hands its other end over a socket to the supervisor. A
+//! client's own terminal is in raw mode while it is the container's, so that Ctrl-C is a byte for the program and no
+//! signal for us; it gets its old mode back when [`RawMode`] is dropped, however that comes about.
 
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Gid, Uid};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, Termios, Winsize};
 
 use crate::error::{Error, Result};
+use crate::socket;
 
 /// The socket that the terminal will come over.
 #[derive(Debug)]
@@ -26,22 +28,9 @@ pub(crate) struct Console {
 impl Console {
     /// Listens in `bundle`.
     pub(crate) fn listen(bundle: &Path) -> Result<Self> {
-        let path = bundle.join("console.sock");
-        let dir = rustix::fs::open(
-            bundle,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(Error::io("open", bundle))?;
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &path)(error));
-            }
-            _ => {}
-        }
-        // Socket addresses are at most 108 bytes, paths are not: the descriptor stands for the directory.
-        let short = format!("/proc/self/fd/{}/console.sock", dir.as_raw_fd());
-        let listener = UnixListener::bind(short).map_err(Error::io("listen at", &path))?;
+        let name = "console.sock";
+        let listener = socket::listen(bundle, name)?;
+        let path = bundle.join(name);
         Ok(Self { listener, path })
     }
 
@@ -50,8 +39,8 @@ impl Console {
         &self.path
     }
 
-    /// Takes the terminal that libcontainer has sent; ours goes into raw mode if the container reads from it.
-    pub(crate) fn accept(self, interactive: bool) -> Result<Terminal> {
+    /// Takes the terminal that libcontainer has sent, and gives its inner end to the container's user.
+    pub(crate) fn accept(self, owner: Option<(u32, u32)>) -> Result<OwnedFd> {
         let (stream, _) = self
             .listener
             .accept()
@@ -74,51 +63,18 @@ impl Console {
             op: "receive the container's terminal",
             source: std::io::ErrorKind::UnexpectedEof.into(),
         })?;
-        let ours = if interactive { make_raw()? } else { None };
-        let terminal = Terminal {
-            master,
-            interactive,
-            ours,
-        };
-        terminal.resize();
-        Ok(terminal)
-    }
-}
-
-/// The container's terminal while it is connected to ours.
-#[derive(Debug)]
-pub(crate) struct Terminal {
-    /// Our end of the container's terminal.
-    pub(crate) master: OwnedFd,
-    /// Whether it gets what we read.
-    pub(crate) interactive: bool,
-    /// What our own terminal was like, when it is one.
-    ours: Option<Termios>,
-}
-
-impl Terminal {
-    /// Gives the container's terminal the size of ours. Ours may be none; then there is no size to give.
-    pub(crate) fn resize(&self) {
-        if let Some(size) = own_size() {
-            rustix::termios::tcsetwinsize(&self.master, size).ok();
+        if let Some((uid, _)) = owner {
+            let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+            rustix::pty::ioctl_tiocgptpeer(&master, flags)
+                .and_then(|inner| rustix::fs::fchown(inner, Some(Uid::from_raw(uid)), None::<Gid>))
+                .map_err(Error::os("give the terminal to the container's user"))?;
         }
+        Ok(master)
     }
 }
 
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        if let Some(before) = &self.ours {
-            // A terminal that has gone away needs no mode.
-            rustix::termios::tcsetattr(stdin(), OptionalActions::Now, before).ok();
-        }
-    }
-}
-
-pub(crate) fn stdin() -> BorrowedFd<'static> {
-    rustix::stdio::stdin()
-}
-
-fn own_size() -> Option<Winsize> {
+/// The size of our terminal, when one of stdin, stdout and stderr is one.
+pub(crate) fn own_size() -> Option<Winsize> {
     [
         rustix::stdio::stdin(),
         rustix::stdio::stdout(),
@@ -128,14 +84,27 @@ fn own_size() -> Option<Winsize> {
     .find_map(|fd| rustix::termios::tcgetwinsize(fd.as_fd()).ok())
 }
 
-/// Puts stdin into raw mode when it is a terminal, and tells what it was like.
-fn make_raw() -> Result<Option<Termios>> {
-    let Ok(before) = rustix::termios::tcgetattr(stdin()) else {
-        return Ok(None);
-    };
-    let mut raw = before.clone();
-    raw.make_raw();
-    rustix::termios::tcsetattr(stdin(), OptionalActions::Now, &raw)
-        .map_err(Error::os("put the terminal into raw mode"))?;
-    Ok(Some(before))
+/// Our own terminal in raw mode, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct RawMode(Termios);
+
+impl RawMode {
+    /// Puts stdin into raw mode when it is a terminal.
+    pub(crate) fn enter() -> Result<Option<Self>> {
+        let Ok(before) = rustix::termios::tcgetattr(rustix::stdio::stdin()) else {
+            return Ok(None);
+        };
+        let mut raw = before.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw)
+            .map_err(Error::os("put the terminal into raw mode"))?;
+        Ok(Some(Self(before)))
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // A terminal that has gone away needs no mode.
+        rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0).ok();
+    }
 }

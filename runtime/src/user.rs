@@ -68,6 +68,18 @@ pub(crate) fn lookup(wanted: &str, passwd: &str, group: &str) -> Result<User> {
     })
 }
 
+/// The numbers of the groups that `wanted` names, in the text of a group file. A number need not be there.
+pub(crate) fn lookup_groups(wanted: &[String], group: &str) -> Result<Vec<u32>> {
+    let find = |wanted: &String| {
+        let named = groups(group).find(|(name, ..)| name == wanted);
+        named
+            .map(|(_, gid, _)| gid)
+            .or_else(|| wanted.parse().ok())
+            .ok_or_else(|| missing("group", wanted, "group"))
+    };
+    wanted.iter().map(find).collect()
+}
+
 fn missing(what: &str, name: &str, file: &str) -> Error {
     Error::Image {
         why: format!("{what} {name} is not in its /etc/{file}"),
@@ -131,6 +143,13 @@ mod tests {
                 "{wanted}"
             );
         }
+    }
+
+    #[test]
+    fn more_groups_are_found_by_name_and_number() {
+        let wanted = ["tls".to_owned(), "5".to_owned()];
+        assert_eq!(lookup_groups(&wanted, GROUP).expect("found"), [101, 5]);
+        assert!(lookup_groups(&["none".to_owned()], GROUP).is_err());
     }
 
     #[test]

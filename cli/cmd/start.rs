@@ -1,0 +1,104 @@
+//! `berth start`.
+
+use std::process::ExitCode;
+
+use runtime::{AttachOptions, Container, Containers, DetachKeys, IdHelpers, StartOptions, Started};
+
+use super::supervise::run_failure;
+use crate::context::{Context, env};
+use crate::create::parsed;
+use crate::report::{Failure, out};
+
+/// How our terminal is connected with a container.
+#[derive(Debug, clap::Args)]
+pub(super) struct AttachFlags {
+    /// The keys that leave a container running [default: ctrl-p,ctrl-q]
+    #[arg(long, value_name = "KEYS", value_parser = parsed::<DetachKeys>)]
+    detach_keys: Option<DetachKeys>,
+    /// Pass signals on to the container
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    sig_proxy: bool,
+}
+
+impl AttachFlags {
+    /// The keys that leave.
+    pub(super) fn keys(&self) -> Result<DetachKeys, Failure> {
+        Ok(self.detach_keys.clone().unwrap_or_default())
+    }
+
+    /// Whether signals are passed on.
+    pub(super) fn proxy(&self) -> bool {
+        self.sig_proxy
+    }
+}
+
+/// Start containers that were created, or have ended
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  berth start web\n  berth start -ai shell\n\nExit code with -a: the command's own, as that of run."
+)]
+pub(crate) struct StartArgs {
+    /// Print the output and end with the container
+    #[arg(short, long)]
+    attach: bool,
+    /// Pass stdin on, if the container was created so
+    #[arg(short, long)]
+    interactive: bool,
+    #[command(flatten)]
+    flags: AttachFlags,
+    /// Names, ids or starts of ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+/// Starts each container and prints what it was called by. With `-a` this returns only on failure.
+pub(crate) fn start(args: StartArgs, context: &Context) -> Result<ExitCode, Failure> {
+    context.refuse_root()?;
+    let containers = Containers::open(&context.root, &context.run_dir()?);
+    if args.attach || args.interactive {
+        let [name] = args.containers.as_slice() else {
+            return Err(Failure::usage("cannot attach to more than one container"));
+        };
+        let container = containers.find(name).map_err(run_failure)?;
+        let options = AttachOptions {
+            input: args.interactive,
+            keys: args.flags.keys()?,
+            proxy: args.flags.proxy(),
+        };
+        let Err(error) = container.attach(Some(&start_options(context)), &options);
+        return Err(run_failure(error));
+    }
+    each(&args.containers, |name| {
+        start_one(&containers.find(name)?, context)
+    })
+}
+
+/// Starts a container in the background.
+pub(super) fn start_one(container: &Container, context: &Context) -> Result<(), Failure> {
+    match container.start(&start_options(context))? {
+        Started::Running => Ok(()),
+        Started::Failed(code) => Err(Failure::told(code)),
+    }
+}
+
+/// Does something with each container and prints what it was called by. Stops at none; fails if one failed.
+pub(super) fn each(
+    names: &[String],
+    mut act: impl FnMut(&str) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    for name in names {
+        match act(name) {
+            Ok(()) => out!("{name}")?,
+            Err(failure) => code = failure.report(),
+        }
+    }
+    Ok(code)
+}
+
+fn start_options(context: &Context) -> StartOptions {
+    StartOptions {
+        repo: context.repo.clone(),
+        helpers: IdHelpers::find(&env("PATH").unwrap_or_default()),
+    }
+}

@@ -1,0 +1,524 @@
+//! The loop of a supervisor: one thread that waits for everything at once.
+//!
+//! ```text
+//! the container's output ─► log ─► our own stdout and stderr, in a foreground ─► every attached client
+//! our own stdin, clients ─► the container's input
+//! signals, requests of clients, the timeout of a stop ─► the container's first process
+//! ```
+//!
+//! # Invariants
+//!
+//! - Output is read only while everybody has room for it: nothing is lost, and memory is bounded. A client that has gone is
+//!   not waited for.
+//! - The end is seen through a pidfd, which is readable whether the process ended long ago or just now. Then all processes
+//!   of the container have ended (the kernel sees to that), so all output is in the pipes: it is taken out, and nobody who
+//!   still holds an end of one is waited for.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::client::Client;
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::frames::Frame;
+use crate::living::{Launch, Living};
+use crate::log::{Stream, Writer};
+use crate::own_stdio::OwnOutput;
+use crate::signals::Signals;
+use crate::stdio::{Got, Stdio};
+
+/// How much output is read at once.
+const OUTPUT_BYTES_MAX: usize = 32 << 10;
+/// How much of our own stdin is read at once.
+const INPUT_BYTES_MAX: usize = 4096;
+/// How much output of an ended container is taken from one pipe: more than a pipe holds, unless somebody outside goes on
+/// writing to it.
+const DRAIN_BYTES_MAX: usize = 4 << 20;
+/// How many may be connected at once.
+const CLIENTS_MAX: usize = 64;
+
+/// What can be ready.
+#[derive(Debug, Clone, Copy)]
+enum Ready {
+    Signals,
+    Connection,
+    Process,
+    Launch,
+    OwnInput,
+    OwnOutput(usize),
+    Source(usize),
+    Input,
+    Client(usize),
+}
+
+/// Who looks after a container, over all its lives.
+pub(crate) struct Attendant<'a> {
+    signals: Signals,
+    listener: Option<UnixListener>,
+    clients: Vec<Client>,
+    own_outputs: Vec<OwnOutput>,
+    own_input: bool,
+    log: Option<Writer>,
+    log_failed: bool,
+    stop_signal: i32,
+    size: Option<(u16, u16)>,
+    input_ended: bool,
+    by_hand: bool,
+    kill_at: Option<u64>,
+    say: &'a mut dyn FnMut(&str),
+}
+
+/// What an attendant is made from.
+pub(crate) struct AttendantInput<'a> {
+    pub(crate) signals: Signals,
+    pub(crate) listener: UnixListener,
+    /// Who started the container and waits for it.
+    pub(crate) launcher: Option<Client>,
+    /// Whether our own stdout and stderr get the output.
+    pub(crate) own_output: bool,
+    /// Whether our own stdin is the container's.
+    pub(crate) own_input: bool,
+    pub(crate) log: Option<Writer>,
+    /// What `stop` sends, unless told otherwise.
+    pub(crate) stop_signal: i32,
+    /// Says a warning.
+    pub(crate) say: &'a mut dyn FnMut(&str),
+}
+
+impl std::fmt::Debug for Attendant<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attendant")
+            .field("clients", &self.clients.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Attendant<'a> {
+    pub(crate) fn new(input: AttendantInput<'a>) -> Self {
+        let own = input.own_output.then_some([Stream::Stdout, Stream::Stderr]);
+        Self {
+            signals: input.signals,
+            listener: Some(input.listener),
+            clients: input.launcher.into_iter().collect(),
+            own_outputs: own.into_iter().flatten().map(OwnOutput::of).collect(),
+            own_input: input.own_input,
+            log: input.log,
+            log_failed: false,
+            stop_signal: input.stop_signal,
+            size: None,
+            input_ended: false,
+            by_hand: false,
+            kill_at: None,
+            say: input.say,
+        }
+    }
+
+    /// Whether somebody has asked for the end, so that it is not to be started again.
+    pub(crate) fn stopped_by_hand(&self) -> bool {
+        self.by_hand
+    }
+
+    /// Says a warning to whoever started the container.
+    pub(crate) fn say(&mut self, warning: &str) {
+        (self.say)(warning);
+    }
+
+    /// Before the program of a new life runs: its terminal gets the size of the client's.
+    pub(crate) fn prepare(&mut self, stdio: &mut Stdio) {
+        for client in self.clients.iter_mut().filter(|client| client.launcher) {
+            client.read();
+            while let Some(frame) = client.next() {
+                match frame {
+                    Frame::Attach => client.attach(),
+                    Frame::Resize { rows, columns } => self.size = Some((rows, columns)),
+                    _ => client.leave(),
+                }
+            }
+        }
+        if let Some((rows, columns)) = self.size {
+            stdio.resize(rows, columns);
+        }
+        if self.input_ended {
+            stdio.end_input();
+        }
+    }
+
+    /// Stays with a container until its first process has ended and all its output is taken.
+    pub(crate) fn attend(&mut self, life: &mut Living<'_>) -> Result<()> {
+        while !self.step(Some(life), None)? {}
+        self.kill_at = None;
+        self.look_at_launch(life)?;
+        self.drain(&life.stdio)
+    }
+
+    /// Waits until `deadline` of the clock's uptime; false when the end was asked for before.
+    pub(crate) fn rest(&mut self, deadline: u64) -> Result<bool> {
+        while !self.by_hand && clock::uptime() < deadline {
+            self.step(None, Some(deadline))?;
+        }
+        Ok(!self.by_hand)
+    }
+
+    /// Tells everybody that the container has ended for good, and stays until all of them have what is theirs.
+    pub(crate) fn farewell(&mut self, code: u8) -> Result<()> {
+        self.accept();
+        self.listener = None;
+        self.own_input = false;
+        self.by_hand = false;
+        for client in &mut self.clients {
+            client.send(&Frame::Ended(code));
+        }
+        let waits = |it: &Self| {
+            let served = it.clients.iter().all(Client::is_served);
+            !served || it.own_outputs.iter().any(|own| own.waits().is_some())
+        };
+        // A signal now means ourselves: nothing else is left.
+        while waits(self) && !self.by_hand {
+            self.step(None, None)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something to happen and deals with it. True when the process has ended.
+    fn step(&mut self, mut life: Option<&mut Living<'_>>, deadline: Option<u64>) -> Result<bool> {
+        let watched = self.watched(life.as_deref());
+        let mut fds: Vec<PollFd<'_>> = watched
+            .iter()
+            .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
+            .collect();
+        let timeout = clock::until([deadline, self.kill_at]);
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(Error::os("wait for the container")(error)),
+        }
+        let happened: Vec<(Ready, PollFlags)> = watched
+            .iter()
+            .zip(&fds)
+            .map(|((ready, ..), fd)| (*ready, fd.revents()))
+            .filter(|(_, flags)| !flags.is_empty())
+            .collect();
+        drop((fds, watched));
+        let mut ended = false;
+        for (ready, flags) in happened {
+            match ready {
+                Ready::Process => ended = true,
+                other => self.serve(other, flags, life.as_deref_mut())?,
+            }
+        }
+        self.clients.retain(|client| !client.is_gone());
+        if let (Some(at), Some(life)) = (self.kill_at, life)
+            && clock::uptime() >= at
+        {
+            self.kill_at = None;
+            life.send(libc::SIGKILL)?;
+        }
+        Ok(ended)
+    }
+
+    /// Everything to wait for now. Poll reports a hang-up even of what nothing is wanted from, over and over, so only what
+    /// is of use is in it.
+    fn watched<'f>(
+        &'f self,
+        life: Option<&'f Living<'_>>,
+    ) -> Vec<(Ready, BorrowedFd<'f>, PollFlags)> {
+        let read = PollFlags::IN;
+        let mut all = vec![(Ready::Signals, self.signals.as_fd(), read)];
+        if let Some(listener) = &self.listener {
+            all.push((Ready::Connection, listener.as_fd(), read));
+        }
+        let takes_input =
+            life.is_none_or(|life| life.stdio.takes_input() || life.stdio.input.is_none());
+        for (index, client) in self.clients.iter().enumerate() {
+            all.push((
+                Ready::Client(index),
+                client.as_fd(),
+                client.waits(takes_input),
+            ));
+        }
+        for (index, own) in self.own_outputs.iter().enumerate() {
+            all.extend(
+                own.waits()
+                    .map(|(fd, flags)| (Ready::OwnOutput(index), fd, flags)),
+            );
+        }
+        let Some(life) = life else { return all };
+        all.push((Ready::Process, life.process.as_fd(), read));
+        if !life.launched {
+            all.push((Ready::Launch, life.engine.launch_fd(), read));
+        }
+        if self.has_room() {
+            for (index, source) in life.stdio.sources.iter().enumerate() {
+                all.push((Ready::Source(index), source.fd.as_fd(), read));
+            }
+        }
+        if let Some(fd) = life.stdio.waiting_input() {
+            all.push((Ready::Input, fd.as_fd(), PollFlags::OUT));
+        }
+        if self.own_input && life.stdio.takes_input() {
+            all.push((Ready::OwnInput, rustix::stdio::stdin(), read));
+        }
+        all
+    }
+
+    fn has_room(&self) -> bool {
+        !self.own_outputs.iter().any(OwnOutput::is_full)
+            && !self.clients.iter().any(Client::is_full)
+    }
+
+    fn serve(
+        &mut self,
+        ready: Ready,
+        flags: PollFlags,
+        life: Option<&mut Living<'_>>,
+    ) -> Result<()> {
+        match (ready, life) {
+            (Ready::Signals, life) => self.pass_signals_on(life)?,
+            (Ready::Connection, _) => self.accept(),
+            (Ready::Client(index), life) => self.serve_client(index, flags, life)?,
+            (Ready::OwnOutput(index), life) => {
+                self.write_own(index);
+                if let Some(life) = life {
+                    self.close_unread(&mut life.stdio);
+                }
+            }
+            (Ready::Launch, Some(life)) => self.look_at_launch(life)?,
+            (Ready::OwnInput, Some(life)) => self.read_own_input(&mut life.stdio)?,
+            (Ready::Input, Some(life)) => life.stdio.write_input(),
+            (Ready::Source(index), Some(life)) => self.read_source(index, &mut life.stdio)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn pass_signals_on(&mut self, mut life: Option<&mut Living<'_>>) -> Result<()> {
+        while let Some(signal) = self.signals.next()? {
+            self.by_hand |= self.ends(signal) || (life.is_none() && signal == libc::SIGHUP);
+            if let Some(life) = &mut life {
+                life.send(signal)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody who sends this signal wants the end.
+    fn ends(&self, signal: i32) -> bool {
+        [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGQUIT].contains(&signal)
+            || signal == self.stop_signal
+    }
+
+    fn accept(&mut self) {
+        while let Some(Ok((socket, _))) = self.listener.as_ref().map(UnixListener::accept) {
+            if self.clients.len() < CLIENTS_MAX
+                && let Ok(client) = Client::new(socket.into(), false)
+            {
+                self.clients.push(client);
+            }
+        }
+    }
+
+    fn serve_client(
+        &mut self,
+        index: usize,
+        flags: PollFlags,
+        mut life: Option<&mut Living<'_>>,
+    ) -> Result<()> {
+        let Some(client) = self.clients.get_mut(index) else {
+            return Ok(());
+        };
+        if flags.contains(PollFlags::OUT) {
+            client.write();
+        }
+        if !flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+            return Ok(());
+        }
+        client.read();
+        while let Some(frame) = self.clients.get_mut(index).and_then(Client::next) {
+            let answer = self.answer(&frame, life.as_deref_mut())?;
+            if let Some(client) = self.clients.get_mut(index) {
+                match (answer, frame) {
+                    (Some(answer), _) => client.send(&answer),
+                    (None, Frame::Attach) => client.attach(),
+                    (None, _) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what a client asks for.
+    fn answer(&mut self, frame: &Frame, life: Option<&mut Living<'_>>) -> Result<Option<Frame>> {
+        match (frame, life) {
+            (Frame::Input(bytes), Some(life)) => life.stdio.push_input(bytes),
+            (Frame::InputEnd, life) => {
+                self.input_ended = true;
+                if let Some(life) = life {
+                    life.stdio.end_input();
+                }
+            }
+            (Frame::Resize { rows, columns }, life) => {
+                self.size = Some((*rows, *columns));
+                if let Some(life) = life {
+                    life.stdio.resize(*rows, *columns);
+                }
+            }
+            (Frame::Signal(signal), Some(life)) => {
+                self.by_hand |= self.ends(*signal);
+                life.send(*signal)?;
+                return Ok(Some(Frame::Done));
+            }
+            (Frame::Signal(signal), None) => {
+                self.by_hand |= self.ends(*signal);
+                let done = self.by_hand;
+                return Ok(Some(if done { Frame::Done } else { Frame::Refused }));
+            }
+            (Frame::Stop { signal, timeout }, life) => {
+                self.by_hand = true;
+                if let Some(life) = life {
+                    let wait = timeout.saturating_mul(1_000_000_000);
+                    self.kill_at = Some(clock::uptime().saturating_add(wait));
+                    life.send(*signal)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Finds out whether the program runs by now, and tells who waits for that.
+    fn look_at_launch(&mut self, life: &mut Living<'_>) -> Result<()> {
+        if life.launched {
+            return Ok(());
+        }
+        match life.engine.launch() {
+            Launch::Pending => return Ok(()),
+            Launch::Failed(error) => life.failure = Some(error),
+            Launch::Running => {
+                for client in self.clients.iter_mut().filter(|client| client.launcher) {
+                    client.send(&Frame::Started);
+                    client.launcher = false;
+                    if !client.is_attached() {
+                        client.leave();
+                    }
+                    leave_callers_stdio()?;
+                }
+            }
+        }
+        life.launched = true;
+        Ok(())
+    }
+
+    fn read_own_input(&mut self, stdio: &mut Stdio) -> Result<()> {
+        let mut buffer = [0; INPUT_BYTES_MAX];
+        match rustix::io::read(rustix::stdio::stdin(), &mut buffer[..]) {
+            // A terminal that has gone away gives EIO.
+            Ok(0) | Err(Errno::IO) => {
+                self.own_input = false;
+                self.input_ended = true;
+                stdio.end_input();
+            }
+            Ok(count) => stdio.push_input(buffer.get(..count).unwrap_or_default()),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(error) => return Err(Error::os("read stdin")(error)),
+        }
+        Ok(())
+    }
+
+    fn read_source(&mut self, index: usize, stdio: &mut Stdio) -> Result<()> {
+        // What was served before may have filled somebody up, or closed a source.
+        if !self.has_room() {
+            return Ok(());
+        }
+        let mut buffer = vec![0; OUTPUT_BYTES_MAX];
+        let Some(source) = stdio.sources.get(index) else {
+            return Ok(());
+        };
+        let stream = source.stream;
+        match source.read(&mut buffer)? {
+            Got::Bytes(count) => {
+                self.distribute(stream, buffer.get(..count).unwrap_or_default());
+                self.close_unread(stdio);
+            }
+            Got::Nothing => {}
+            Got::End => drop(stdio.sources.remove(index)),
+        }
+        Ok(())
+    }
+
+    /// Takes what is left of the output of an ended container.
+    fn drain(&mut self, stdio: &Stdio) -> Result<()> {
+        let mut buffer = vec![0; OUTPUT_BYTES_MAX];
+        for source in &stdio.sources {
+            let mut taken = 0;
+            while taken < DRAIN_BYTES_MAX {
+                let Got::Bytes(count) = source.read(&mut buffer)? else {
+                    break;
+                };
+                self.distribute(source.stream, buffer.get(..count).unwrap_or_default());
+                taken += count;
+            }
+        }
+        if let Some(log) = &mut self.log {
+            let finished = log.finish(clock::now());
+            self.tell_of_log(finished);
+        }
+        Ok(())
+    }
+
+    fn distribute(&mut self, stream: Stream, bytes: &[u8]) {
+        if let Some(log) = &mut self.log {
+            let written = log.write(stream, bytes, clock::now());
+            self.tell_of_log(written);
+        }
+        for client in &mut self.clients {
+            client.send_output(stream, bytes);
+        }
+        for index in 0..self.own_outputs.len() {
+            let pushed = self
+                .own_outputs
+                .get_mut(index)
+                .map(|own| own.push(stream, bytes));
+            self.tell_of_own(pushed.unwrap_or(Ok(())));
+        }
+    }
+
+    fn write_own(&mut self, index: usize) {
+        let written = self.own_outputs.get_mut(index).map(OwnOutput::write);
+        self.tell_of_own(written.unwrap_or(Ok(())));
+    }
+
+    fn tell_of_own(&mut self, outcome: rustix::io::Result<()>) {
+        if let Err(error) = outcome {
+            let error = std::io::Error::from(error);
+            self.say(&format!("output is lost: {error}"));
+        }
+    }
+
+    /// Says once that output is not kept; the container goes on.
+    fn tell_of_log(&mut self, outcome: Result<()>) {
+        let Err(error) = outcome else { return };
+        if !std::mem::replace(&mut self.log_failed, true) {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            self.say(&format!("{error}: {}", cause.unwrap_or_default()));
+        }
+    }
+
+    /// Where nobody reads our output any more, nobody reads the container's: its next write fails, as it would without us.
+    fn close_unread(&self, stdio: &mut Stdio) {
+        let gone = |stream| {
+            let own = self.own_outputs.iter().find(|own| own.stream() == stream);
+            own.is_some_and(OwnOutput::is_gone)
+        };
+        stdio.sources.retain(|source| !gone(source.stream));
+    }
+}
+
+/// After the start nothing of the caller's is held any more.
+fn leave_callers_stdio() -> Result<()> {
+    let null = crate::stdio::null()?;
+    rustix::stdio::dup2_stdout(&null)
+        .and_then(|()| rustix::stdio::dup2_stderr(&null))
+        .map_err(Error::os("leave the caller's output"))
+}
