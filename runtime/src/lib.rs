@@ -67,6 +67,7 @@ mod process;
 mod protect;
 mod record;
 mod remove;
+mod rootfs;
 mod seal;
 mod seccomp;
 mod security;

@@ -33,7 +33,7 @@ use crate::signals::Signals;
 use crate::start::{INSIDE, Start, StartMode};
 use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{clock, overlay, remove, seal, socket, sys, userns, walls};
+use crate::{clock, overlay, remove, rootfs, seal, socket, sys, userns, walls};
 
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
@@ -203,12 +203,8 @@ fn run(
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
         walls::set_network(&record.settings)?;
     }
-    overlay::mount(
-        &record.lower,
-        &container.dir.join("upper"),
-        &container.dir.join("work"),
-        &rootfs,
-    )?;
+    let copied = rootfs::mount(&record.lower, &container.dir, &rootfs)?;
+    copied.iter().for_each(|line| attendant.say(line));
     let dirs = store_dirs(&start.options.repo, &start.root);
     let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
     let plan = plan::make(&Plan {

@@ -271,8 +271,10 @@ fn share(spec: &mut Value, settings: &Settings) {
     let security = &settings.security;
     if let Some(kinds) = spec["linux"]["namespaces"].as_array_mut() {
         kinds.retain(|kind| {
-            !(security.host_ipc && kind["type"] == "ipc")
-                && !(security.host_uts && kind["type"] == "uts")
+            let shared = [("ipc", security.host_ipc), ("uts", security.host_uts)];
+            !shared
+                .iter()
+                .any(|(name, host)| *host && kind["type"] == *name)
         });
     }
     if security.host_uts {
