@@ -138,10 +138,6 @@ impl CreateFlags {
                 Some(IdsKind::Range) => Ids::Range,
             },
             helpers: helpers.clone(),
-            store: [repo.path(), &context.root.join("checkouts")]
-                .into_iter()
-                .filter_map(|dir| std::fs::canonicalize(dir).ok())
-                .collect(),
             settings,
         };
         let container = runtime::create(

@@ -19,6 +19,7 @@ use crate::naming;
 use crate::options::{CreateOptions, Settings};
 use crate::ports;
 use crate::process;
+use crate::protect::store_dirs;
 use crate::record::{RECORD, Record, VolumeMount};
 use crate::remove::remove_tree;
 use crate::seccomp;
@@ -31,6 +32,8 @@ pub(crate) struct Rootfs {
     pub(crate) id: store::Digest,
     pub(crate) lower: PathBuf,
     pub(crate) config: ContainerConfig,
+    /// What no volume may make writable.
+    pub(crate) store: Vec<PathBuf>,
 }
 
 /// Creates a container of `image`, which is pinned and checked out for it.
@@ -54,6 +57,7 @@ pub fn create(
                 id: image.id,
                 lower,
                 config: image.config.container.clone(),
+                store: store_dirs(repo.path(), containers.root()),
             };
             create_from(containers, &id, rootfs, options)
         });
@@ -110,7 +114,7 @@ fn fill(
     ports::settle(&mut settings.net, rootfs.config.exposed_ports.as_ref())?;
     let mounts = place_volumes(containers, id, &rootfs.config, &mut settings)?;
     let caps = settings.security.caps()?;
-    walls::check(&settings, &caps, &mounts, &options.store)?;
+    walls::check(&settings, &caps, &mounts, &rootfs.store)?;
     make_layers(dir, &rootfs.lower)?;
     let record = Record {
         id: id.to_owned(),

@@ -174,8 +174,8 @@ fn check_ranges(dir: &Path, helpers: &IdHelpers) -> Result<Check> {
 fn check_overlay(dir: &Path, helpers: &IdHelpers) -> Check {
     match Probe::Overlay.run(dir, helpers) {
         Ok(()) => ok("overlay mounts in a user namespace"),
-        Err(why) => fail(
-            format!("overlay mounts in a user namespace: {why}"),
+        Err(why) => warn(
+            format!("overlay mounts in a user namespace: {why}: the image is copied for each container"),
             "use Linux 5.11 or later, and a --root on ext4, xfs, btrfs or tmpfs (not NFS, not another overlay)".into(),
         ),
     }

@@ -21,6 +21,7 @@
 //! - The library reads no environment, home, terminal name or clock, and prints nothing. (A supervisor is its own process:
 //!   it reads and writes the stdio it was given, and knows the time.)
 
+mod aliases;
 mod attached;
 mod attend;
 mod backoff;
@@ -80,6 +81,7 @@ mod record;
 mod relay;
 mod remove;
 mod rename;
+mod rootfs;
 mod seal;
 mod seccomp;
 mod security;

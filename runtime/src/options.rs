@@ -1,7 +1,6 @@
 //! What a container is created with. Each group of options has its own file; this one puts them together.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +23,6 @@ pub struct CreateOptions {
     pub ids: Ids,
     /// The programs that map ranges of ids.
     pub helpers: IdHelpers,
-    /// The directories that no container may write to: the repository and the checkouts.
-    pub store: Vec<PathBuf>,
     /// What holds for as long as it exists.
     pub settings: Settings,
 }

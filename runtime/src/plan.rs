@@ -15,11 +15,12 @@ use crate::inroot::InRoot;
 use crate::memory::Staged;
 use crate::network::Network;
 use crate::options::Settings;
-use crate::protect::{Bind, protect, touches};
+use crate::protect::{Bind, Protected, protect};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
 use crate::ulimit::{self, Ulimit};
 use crate::user::{self, User};
+use crate::walls::Walls;
 use crate::{chown, copyup, etc, memory, process, seccomp, walls};
 
 /// The largest passwd or group file that is read.
@@ -33,7 +34,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) rootfs: &'a Path,
     pub(crate) cgroup_view: &'a Path,
     pub(crate) group: &'a Prepared,
-    pub(crate) protected: Vec<PathBuf>,
+    pub(crate) protected: Protected,
     pub(crate) run_dir: &'a Path,
 }
 
@@ -54,6 +55,8 @@ pub(crate) struct Planned {
     pub(crate) owner: Option<(u32, u32)>,
     /// The limits that the executor sets for itself.
     pub(crate) rlimits: Vec<Ulimit>,
+    /// What must hold before the program runs.
+    pub(crate) walls: Walls,
     /// What was asked for and does not hold, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -110,12 +113,8 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         None
     };
     let mut document = spec::build(&input);
-    walls::settle(
-        &mut document,
-        record,
-        plan.group.dir.is_some(),
-        &mut warnings,
-    )?;
+    let own_group = plan.group.dir.is_some();
+    let walls = walls::settle(&mut document, record, own_group, &mut warnings)?;
     Ok(Planned {
         spec: document,
         program: args.into_iter().next().unwrap_or_default(),
@@ -124,6 +123,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         _staged: memory.staged,
         owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
         rlimits,
+        walls,
         warnings,
     })
 }
@@ -244,7 +244,7 @@ fn fill_volumes(plan: &Plan<'_>, root: &InRoot, user: &User) -> Result<()> {
         if !mount.options.chown {
             continue;
         }
-        if touches(&mount.source, &plan.protected) {
+        if plan.protected.touches(&mount.source) {
             return Err(Error::option(
                 "--volume",
                 &mount.source.display().to_string(),

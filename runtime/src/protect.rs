@@ -2,9 +2,12 @@
 //!
 //! A checkout's files are hard links to objects, and the user who runs the container owns them. So a volume whose source
 //! lies in a protected directory is read-only whatever was asked, and one whose source contains a protected directory gets
-//! a read-only mount on top of that part. Pure: canonical paths in, mounts out.
+//! a read-only mount on top of that part. That holds under every name that the host gives them (see
+//! [`aliases`](crate::aliases)). Canonical paths in, mounts out.
 
 use std::path::{Path, PathBuf};
+
+use crate::aliases::{Mount, Reach, mounts, reaches};
 
 /// A bind mount.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,39 +23,62 @@ pub(crate) struct Bind {
     pub(crate) set_id: bool,
 }
 
-/// The mounts with what keeps `protected` safe, in an order in which outer mounts come first.
-pub(crate) fn protect(binds: Vec<Bind>, protected: &[PathBuf]) -> Vec<Bind> {
+/// The directories of the store, and the table of mounts that tells under which names they are found.
+#[derive(Debug)]
+pub(crate) struct Protected {
+    dirs: Vec<PathBuf>,
+    mounts: Vec<Mount>,
+}
+
+impl Protected {
+    /// The protected directories are canonical paths; `mountinfo` is the text of `/proc/self/mountinfo`.
+    pub(crate) fn new(dirs: Vec<PathBuf>, mountinfo: &str) -> Self {
+        Self {
+            dirs,
+            mounts: mounts(mountinfo),
+        }
+    }
+
+    /// Whether `source`, a canonical path, and a protected directory have files in common.
+    pub(crate) fn touches(&self, source: &Path) -> bool {
+        !self.reached(source).is_empty()
+    }
+
+    fn reached(&self, source: &Path) -> Vec<Reach> {
+        let dirs = self.dirs.iter();
+        dirs.flat_map(|dir| reaches(source, dir, &self.mounts))
+            .collect()
+    }
+}
+
+/// The directories of a store that no volume may make writable, where they are.
+pub(crate) fn store_dirs(repo: &Path, root: &Path) -> Vec<PathBuf> {
+    let dirs = [repo.to_owned(), root.join("checkouts")];
+    dirs.into_iter()
+        .filter_map(|dir| std::fs::canonicalize(dir).ok())
+        .collect()
+}
+
+/// The mounts with what keeps the store safe, in an order in which outer mounts come first.
+pub(crate) fn protect(binds: Vec<Bind>, protected: &Protected) -> Vec<Bind> {
     let mut safe = Vec::with_capacity(binds.len());
     for mut bind in binds {
-        bind.read_only |= protected.iter().any(|dir| bind.source.starts_with(dir));
-        let covers: Vec<Bind> = protected
-            .iter()
-            .filter_map(|dir| cover(&bind, dir))
-            .collect();
+        let mut covers = Vec::new();
+        for reach in protected.reached(&bind.source) {
+            match reach {
+                Reach::Whole => bind.read_only = true,
+                Reach::Below(part, source) => covers.push(Bind {
+                    source,
+                    destination: bind.destination.join(part),
+                    read_only: true,
+                    ..bind.clone()
+                }),
+            }
+        }
         safe.push(bind);
         safe.extend(covers);
     }
     safe
-}
-
-/// Whether `source` and a protected directory have files in common.
-pub(crate) fn touches(source: &Path, protected: &[PathBuf]) -> bool {
-    protected
-        .iter()
-        .any(|dir| source.starts_with(dir) || dir.starts_with(source))
-}
-
-fn cover(bind: &Bind, dir: &Path) -> Option<Bind> {
-    let below = dir
-        .strip_prefix(&bind.source)
-        .ok()
-        .filter(|below| !below.as_os_str().is_empty())?;
-    Some(Bind {
-        source: dir.to_owned(),
-        destination: bind.destination.join(below),
-        read_only: true,
-        ..bind.clone()
-    })
 }
 
 #[cfg(test)]
@@ -67,7 +93,9 @@ mod tests {
             read_only,
             ..Bind::default()
         };
-        let protected = [PathBuf::from("/r/repo"), PathBuf::from("/r/checkouts")];
+        let dirs = ["/r/repo", "/r/checkouts"].map(PathBuf::from).into();
+        let mounts = "1 0 8:1 / / rw - ext4 a rw\n2 1 8:1 /r /alias rw - ext4 a rw\n";
+        let protected = Protected::new(dirs, mounts);
         let protect = |source: &str| protect(vec![bind(source, "/d", false)], &protected);
         assert_eq!(protect("/other"), [bind("/other", "/d", false)]);
         assert_eq!(
@@ -87,13 +115,21 @@ mod tests {
                 bind("/r/checkouts", "/d/checkouts", true)
             ]
         );
-        assert_eq!(protect("/").len(), 3);
+        assert_eq!(
+            protect("/alias"),
+            [
+                bind("/alias", "/d", false),
+                bind("/alias/repo", "/d/repo", true),
+                bind("/alias/checkouts", "/d/checkouts", true)
+            ]
+        );
+        assert_eq!(protect("/").len(), 5);
         for (source, touched) in [
             ("/", true),
             ("/r/repo/objects", true),
             ("/r/repository", false),
         ] {
-            assert_eq!(touches(Path::new(source), &protected), touched, "{source}");
+            assert_eq!(protected.touches(Path::new(source)), touched, "{source}");
         }
     }
 }

@@ -28,13 +28,14 @@ use crate::living::Living;
 use crate::log::{LogDriver, Writer};
 use crate::pasta::{self, Pasta};
 use crate::plan::{self, Plan, Planned};
-use crate::proc::ProcessId;
+use crate::proc::{ProcessId, read_optional};
+use crate::protect::{Protected, store_dirs};
 use crate::record::{Notes, Record, STATE};
 use crate::signals::Signals;
 use crate::start::{INSIDE, Start, StartMode};
 use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{clock, overlay, pivotable, remove, seal, socket, sys, userns, walls};
+use crate::{clock, overlay, pivotable, remove, rootfs, seal, socket, sys, userns, walls};
 
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
@@ -212,20 +213,17 @@ fn run(
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
         walls::set_network(&record.settings)?;
     }
-    overlay::mount(
-        &record.lower,
-        &container.dir.join("upper"),
-        &container.dir.join("work"),
-        &rootfs,
-    )?;
-    let protected = protected(start);
+    let copied = rootfs::mount(&record.lower, &container.dir, &rootfs)?;
+    copied.iter().for_each(|line| attendant.say(line));
+    let dirs = store_dirs(&start.options.repo, &start.root);
+    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
     let plan = plan::make(&Plan {
         record,
         bundle,
         rootfs: &rootfs,
         cgroup_view: &cgroup_view,
         group: &group,
-        protected,
+        protected: Protected::new(dirs, &mounts),
         run_dir: &start.run_dir,
     })?;
     plan.warnings.iter().for_each(|line| attendant.say(line));
@@ -304,7 +302,7 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
             ..Finish::default()
         },
     })?;
-    let walls = walls::verify(engine.pid().unwrap_or_default(), &ready.plan.spec);
+    let walls = walls::verify(engine.pid().unwrap_or_default(), &ready.plan.walls);
     if let Err(error) = walls.and_then(|()| restrain(&engine, ready, attendant)) {
         return engine.abandon().and(Err(error));
     }
@@ -371,14 +369,6 @@ fn attend(
     attendant.check_health(Checks::of(container)?);
     attendant.attend(&mut life)?;
     life.reap()
-}
-
-/// The directories that no volume may make writable.
-fn protected(start: &Start) -> Vec<PathBuf> {
-    let dirs = [start.options.repo.clone(), start.root.join("checkouts")];
-    dirs.into_iter()
-        .filter_map(|dir| std::fs::canonicalize(dir).ok())
-        .collect()
 }
 
 fn libcontainer_dir(run_dir: &Path) -> Result<PathBuf> {

@@ -2,7 +2,7 @@
 //! and a mount namespace of its own. What may not be written while it runs may not be written here.
 
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{CWD, OFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
@@ -10,21 +10,20 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 use crate::container::{Container, make_private};
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
-use crate::protect::{Bind, protect};
-use crate::{copyup, overlay, sys};
+use crate::proc::read_optional;
+use crate::protect::{Bind, Protected, protect, store_dirs};
+use crate::{copyup, rootfs, sys};
 
 /// Mounts the container's root. `root` is berth's, `repo` its repository.
 pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<InRoot> {
     let record = &container.record;
     let place = container.bundle.join("view");
     make_private(&place)?;
-    let (upper, work) = (container.dir.join("upper"), container.dir.join("work"));
-    overlay::mount(&record.lower, &upper, &work, &place)?;
+    // Where there is no overlay it is a copy, and that was said when it was made.
+    rootfs::mount(&record.lower, &container.dir, &place)?;
     let inside = InRoot::open_as(&place, Path::new("/"))?;
-    let protected: Vec<PathBuf> = [repo.to_owned(), root.join("checkouts")]
-        .into_iter()
-        .filter_map(|dir| std::fs::canonicalize(dir).ok())
-        .collect();
+    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
+    let protected = Protected::new(store_dirs(repo, root), &mounts);
     for mount in record
         .mounts
         .iter()

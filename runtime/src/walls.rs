@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::network::Network;
 use crate::options::Settings;
+use crate::proc::read_optional;
+use crate::protect::Protected;
 use crate::record::{Record, VolumeMount};
 
 const MASKED: [&str; 12] = [
@@ -53,6 +55,13 @@ const IPC_SYSCTLS: [&str; 8] = [
 /// What every container has of its own and an image may not replace.
 const REAL_DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
+/// Paths of a container that are not what they are on the host.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Walls {
+    pub(crate) masked: Vec<String>,
+    pub(crate) read_only: Vec<String>,
+}
+
 /// Fails when the settings ask for what no container of an ordinary user can have.
 pub(crate) fn check(
     settings: &Settings,
@@ -61,6 +70,8 @@ pub(crate) fn check(
     store: &[PathBuf],
 ) -> Result<()> {
     let security = &settings.security;
+    let mountinfo = read_optional(Path::new("/proc/self/mountinfo"))?;
+    let store = Protected::new(store.to_vec(), &mountinfo);
     device::nodes(&security.devices)?;
     check_sysctls(&security.sysctls, settings)?;
     if security.host_uts && settings.hostname.is_some() {
@@ -100,9 +111,7 @@ pub(crate) fn check(
                 "/sys is the kernel's and no image's",
             ));
         }
-        let reaches =
-            |dir: &PathBuf| dir.starts_with(&mount.source) || mount.source.starts_with(dir);
-        if caps.contains(&"CAP_SYS_ADMIN") && store.iter().any(reaches) {
+        if caps.contains(&"CAP_SYS_ADMIN") && store.touches(&mount.source) {
             let why =
                 "it reaches the store, which a container with CAP_SYS_ADMIN could make writable";
             return Err(Error::option(
@@ -166,12 +175,12 @@ pub(crate) fn settle(
     record: &Record,
     own_group: bool,
     warnings: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<Walls> {
     let settings = &record.settings;
     let security = &settings.security;
-    let (masked, read_only) = paths(settings);
-    spec["linux"]["maskedPaths"] = json!(masked);
-    spec["linux"]["readonlyPaths"] = json!(read_only);
+    let walls = paths(settings);
+    spec["linux"]["maskedPaths"] = json!(walls.masked);
+    spec["linux"]["readonlyPaths"] = json!(walls.read_only);
     let (_, rest) = split_sysctls(&security.sysctls);
     if !rest.is_empty() {
         spec["linux"]["sysctl"] = json!(rest);
@@ -203,7 +212,7 @@ pub(crate) fn settle(
             json!({"type": "bind", "source": source, "destination": destination, "options": ["bind", "nosuid", "noexec"]})
         }));
     }
-    Ok(())
+    Ok(walls)
 }
 
 /// Sets what is asked of the network namespace that this process is in, which is the container's.
@@ -224,7 +233,7 @@ fn split_sysctls(all: &BTreeMap<String, String>) -> (BTreeMap<&str, &str>, BTree
 }
 
 /// The paths that are masked and those that are read-only.
-fn paths(settings: &Settings) -> (Vec<String>, Vec<String>) {
+fn paths(settings: &Settings) -> Walls {
     let security = &settings.security;
     let open = |path: &String| {
         security.privileged || security.unmasked.iter().any(|it| it == "ALL" || it == path)
@@ -236,7 +245,10 @@ fn paths(settings: &Settings) -> (Vec<String>, Vec<String>) {
         .map(String::from)
         .into_iter()
         .filter(|path| !open(path));
-    (masked, read_only.collect())
+    Walls {
+        masked,
+        read_only: read_only.collect(),
+    }
 }
 
 /// A user other than root has the capabilities that were added by name, as podman has it; they survive executing a program
@@ -259,8 +271,10 @@ fn share(spec: &mut Value, settings: &Settings) {
     let security = &settings.security;
     if let Some(kinds) = spec["linux"]["namespaces"].as_array_mut() {
         kinds.retain(|kind| {
-            !(security.host_ipc && kind["type"] == "ipc")
-                && !(security.host_uts && kind["type"] == "uts")
+            let shared = [("ipc", security.host_ipc), ("uts", security.host_uts)];
+            !shared
+                .iter()
+                .any(|(name, host)| *host && kind["type"] == *name)
         });
     }
     if security.host_uts {
@@ -299,43 +313,34 @@ fn open(spec: &mut Value, settings: &Settings, own_group: bool) {
 }
 
 /// Fails when a path of the document is not masked or read-only in the container that `pid` is the first process of.
-pub(crate) fn verify(pid: i32, spec: &Value) -> Result<()> {
+pub(crate) fn verify(pid: i32, walls: &Walls) -> Result<()> {
     let root = InRoot::open(&PathBuf::from(format!("/proc/{pid}/root")))?;
-    let list = |name: &str| {
-        let paths = spec["linux"][name].as_array().cloned().unwrap_or_default();
-        paths
-            .into_iter()
-            .filter_map(|path| path.as_str().map(PathBuf::from))
-            .collect::<Vec<_>>()
-    };
     let null = rustix::fs::makedev(1, 3);
-    for path in list("maskedPaths") {
-        let Some((stat, flags)) = root.look(&path)? else {
+    let broken = |path: &Path, what| {
+        Err(Error::Wall {
+            path: path.to_owned(),
+            what,
+        })
+    };
+    for path in walls.masked.iter().map(Path::new) {
+        let Some((stat, flags)) = root.look(path)? else {
             continue;
         };
         let fine = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
-                flags.contains(StatVfsMountFlags::RDONLY) && root.is_empty(&path)?
+                flags.contains(StatVfsMountFlags::RDONLY) && root.is_empty(path)?
             }
             FileType::CharacterDevice => stat.st_rdev == null,
             _ => false,
         };
         if !fine {
-            return Err(Error::Wall {
-                path,
-                what: "masked",
-            });
+            return broken(path, "masked");
         }
     }
-    for path in list("readonlyPaths") {
-        if root
-            .look(&path)?
-            .is_some_and(|(_, flags)| !flags.contains(StatVfsMountFlags::RDONLY))
-        {
-            return Err(Error::Wall {
-                path,
-                what: "read-only",
-            });
+    for path in walls.read_only.iter().map(Path::new) {
+        let found = root.look(path)?;
+        if found.is_some_and(|(_, flags)| !flags.contains(StatVfsMountFlags::RDONLY)) {
+            return broken(path, "read-only");
         }
     }
     Ok(())
@@ -371,18 +376,22 @@ mod tests {
                 it.security.unmasked = unmasked.iter().map(|path| (*path).to_owned()).collect();
             }))
         };
-        let (masked, read_only) = of(&[], &[]);
+        let Walls { masked, read_only } = of(&[], &[]);
         assert!(
             masked.contains(&"/proc/kcore".into())
                 && read_only.contains(&"/proc/sysrq-trigger".into())
         );
-        let (masked, read_only) = of(&["/etc/secret"], &["/proc/kcore", "/proc/sys"]);
+        let Walls { masked, read_only } = of(&["/etc/secret"], &["/proc/kcore", "/proc/sys"]);
         assert!(masked.contains(&"/etc/secret".into()) && !masked.contains(&"/proc/kcore".into()));
         assert!(masked.contains(&"/proc/keys".into()) && !read_only.contains(&"/proc/sys".into()));
-        assert_eq!(of(&["/a"], &["ALL"]), (vec!["/a".into()], vec![]));
+        let only = Walls {
+            masked: vec!["/a".into()],
+            ..Walls::default()
+        };
+        assert_eq!(of(&["/a"], &["ALL"]), only);
         assert_eq!(
             paths(&settings(|it| it.security.privileged = true)),
-            (vec![], vec![])
+            Walls::default()
         );
     }
 
