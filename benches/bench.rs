@@ -60,9 +60,11 @@ impl Bench {
         let berth = install(&built, &dir.join("berth"))?;
         let this = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
         install(&this, &dir.join(ITSELF))?;
-        for name in ["home", "tmp"] {
+        for name in ["home", "tmp", "run"] {
             make(&user, &dir.join(name));
         }
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(dir.join("run"), private).expect("it is ours");
         let stopwatch = Stopwatch::start(&mut watch(&user, &dir, &[]))?;
         Ok(Self {
             stopwatch,
@@ -144,6 +146,12 @@ impl Bench {
         if self.quick { "redis" } else { "python" }
     }
 
+    /// A name for what holds for this boot.
+    pub fn fresh_in_memory(&mut self, what: &str) -> PathBuf {
+        self.numbered += 1;
+        self.dir.join(format!("run/{what}{}", self.numbered))
+    }
+
     /// This program again, as the user.
     pub fn itself(&self) -> PathBuf {
         self.dir.join(ITSELF)
@@ -223,12 +231,14 @@ fn watch(user: &User, folder: &Path, enter: &[&str]) -> Command {
         // ostree takes no names beyond ASCII without it.
         .env("LC_ALL", "C.UTF-8")
         .env("HOME", folder.join("home"))
-        .env("TMPDIR", folder.join("tmp"));
+        .env("TMPDIR", folder.join("tmp"))
+        .env("XDG_RUNTIME_DIR", folder.join("run"));
     command
 }
 
 fn make(user: &User, path: &Path) {
-    fs::create_dir(path).expect("a new folder");
+    // One of them may be a mount point.
+    fs::create_dir_all(path).expect("a folder");
     own(user, path);
 }
 

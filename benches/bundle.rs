@@ -31,8 +31,8 @@ pub struct Bundles {
     pub rootfs: PathBuf,
 }
 
-/// Makes them of an image's layers, of which none may have whiteouts.
-pub fn make(bench: &mut Bench, image: &Image) -> Result<Bundles, String> {
+/// Makes them of an image's layers, of which none may have whiteouts, to run `args`.
+pub fn make(bench: &mut Bench, image: &Image, args: &[&str]) -> Result<Bundles, String> {
     let [rootfs, plain, filtered] = ["rootfs", "bundle", "bundle"].map(|it| bench.fresh_dir(it));
     for layer in &image.layers {
         let blob = image.layer(layer);
@@ -40,7 +40,7 @@ pub fn make(bench: &mut Bench, image: &Image) -> Result<Bundles, String> {
     }
     let seccomp = spec_profile(&serde_json::from_str(SECCOMP).expect("the profile is JSON"));
     for (bundle, seccomp) in [(&plain, None), (&filtered, Some(seccomp))] {
-        let config = config(&rootfs, seccomp).to_string();
+        let config = config(&rootfs, args, seccomp).to_string();
         fs::write(bundle.join("config.json"), config).map_err(|e| e.to_string())?;
     }
     Ok(Bundles {
@@ -50,7 +50,7 @@ pub fn make(bench: &mut Bench, image: &Image) -> Result<Bundles, String> {
     })
 }
 
-fn config(rootfs: &Path, seccomp: Option<Value>) -> Value {
+fn config(rootfs: &Path, args: &[&str], seccomp: Option<Value>) -> Value {
     let mut config = json!({
         "ociVersion": "1.0.2",
         "root": {"path": rootfs, "readonly": false},
@@ -58,7 +58,7 @@ fn config(rootfs: &Path, seccomp: Option<Value>) -> Value {
         "process": {
             "terminal": false,
             "user": {"uid": 0, "gid": 0},
-            "args": ["true"],
+            "args": args,
             "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"],
             "cwd": "/",
             "capabilities": {

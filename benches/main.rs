@@ -10,7 +10,7 @@
 //! stopwatch   a process of the ordinary user's that runs commands and says what they cost
 //! contest     interleaved rounds and what they gave;  table  how that is printed
 //! goals       what berth is to reach, and whether it did
-//! pull, checkout, fsck, verify, gc, gc_scaling, hashes, memory, start   the sections
+//! pull, checkout, fsck, verify, gc, gc_scaling, hashes, memory, start, sizes, exec   the sections
 //! bundle      what runc and crun are given;  synthetic  many small images
 //! ```
 #![allow(
@@ -24,6 +24,7 @@ mod bench;
 mod bundle;
 mod checkout;
 mod contest;
+mod exec;
 mod fsck;
 mod gc;
 mod gc_scaling;
@@ -34,6 +35,7 @@ mod memory;
 mod place;
 mod pull;
 mod rusage;
+mod sizes;
 mod start;
 mod stopwatch;
 #[path = "../tests/support/mod.rs"]
@@ -74,7 +76,7 @@ const fn section(
     Section { name, quick, run }
 }
 
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 15] = [
     section("pull", true, |bench| {
         pull::pull_with_next(bench, "redis", "redis-next")
     }),
@@ -92,6 +94,8 @@ const SECTIONS: [Section; 13] = [
     section("hashes", true, hashes::hashes),
     section("memory", true, memory::memory),
     section("start", true, start::start),
+    section("start", true, sizes::sizes),
+    section("exec", true, exec::exec),
 ];
 
 fn main() -> ExitCode {

@@ -4,7 +4,9 @@
 //! creates files 5–10 times slower for minutes after many were removed, so there a bench measures its
 //! own cleaning up. And a new one looks the same on every machine.
 //!
-//! The mount is in a mount namespace of ours, its file has no name any more, and everything runs in a
+//! What holds for one boot, such as runtimes' state, is in memory, as it is on every host with systemd.
+//!
+//! The mounts are in a mount namespace of ours, the file has no name any more, and everything runs in a
 //! pid namespace that dies with us. So whatever happens to the bench, the kernel cleans up after it.
 
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ const SCRIPT: &str = "\
     mount -o loop,noinit_itable image \"$1\" && mounted=1 || mounted=
     rm image
     cd /
+    mkdir \"$1/run\"
+    mount -t tmpfs -o mode=0755 tmpfs \"$1/run\"
     [ -n \"$mounted\" ] && exec \"$3\"";
 
 /// Which process goes on measuring.

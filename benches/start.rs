@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::bench::{Argv, Bench, argv, record};
 use crate::bundle::{self, Bundles};
 use crate::contest::{self, Row, Unit};
+use crate::goals::Goal;
 use crate::stopwatch::{Cost, Stopwatch};
 use crate::{pull, tools};
 
@@ -17,7 +18,7 @@ const ROUNDS: usize = 50;
 const ROUNDS_QUICK: usize = 30;
 const SAMPLE: Duration = Duration::from_micros(500);
 /// On hosts with cgroup2 alone the mount is refused, and not needed.
-const OUTER: [&str; 8] = [
+pub const OUTER: [&str; 8] = [
     "unshare",
     "-Ur",
     "-m",
@@ -80,6 +81,14 @@ impl Starter {
     }
 }
 
+/// The most that a start of berth may take, as a share of another's.
+const GOALS: [(Starter, f64); 4] = [
+    (Starter::Crun { seccomp: false }, 1.0),
+    (Starter::Crun { seccomp: true }, 0.6),
+    (Starter::Runc { seccomp: false }, 0.45),
+    (Starter::Podman, 0.15),
+];
+
 /// Everything that starts need.
 struct Ready {
     berth: PathBuf,
@@ -129,12 +138,25 @@ pub fn start(bench: &mut Bench) -> Result<Vec<Row>, String> {
     for store in &ready.stores {
         bench.remove(store);
     }
+    for (starter, limit) in GOALS {
+        let at = starters.iter().position(|it| *it == starter);
+        row.goals.push(Goal {
+            what: format!("start beside {}", starter.name()),
+            limit,
+            unit: "×",
+            found: at.and_then(|at| row.share_of(at)),
+        });
+    }
     Ok(vec![row])
 }
 
 fn prepare(bench: &mut Bench, starters: &[Starter], row: &mut Row) -> Result<Ready, String> {
     let image = bench.image("busybox")?;
-    let stores = ["berth", "podman", "state"].map(|it| bench.fresh_dir(it));
+    let stores = [
+        bench.fresh_dir("berth"),
+        bench.fresh_dir("podman"),
+        bench.fresh_in_memory("state"),
+    ];
     if let Err(why) = pull::with_berth(bench, &image, &stores[0]) {
         row.entries[0].failure = Some(why);
     }
@@ -147,7 +169,7 @@ fn prepare(bench: &mut Bench, starters: &[Starter], row: &mut Row) -> Result<Rea
         berth: bench.berth.clone(),
         stores,
         image: format!("{}/busybox:latest", bench.registry.host()),
-        bundles: bundle::make(bench, &image)?,
+        bundles: bundle::make(bench, &image, &["true"])?,
         outer: bench.another_stopwatch(&OUTER)?,
         started: 0,
     })
@@ -220,10 +242,14 @@ impl Ready {
     }
 }
 
-/// With runc where its own choice, crun, refuses the host.
-fn podman(store: &Path, image: &str) -> Argv {
+/// What podman starts containers with: runc where its own choice, crun, refuses the host.
+pub fn podmans_runtime() -> &'static str {
     let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-    let runtime = if unified { "crun" } else { "runc" };
+    if unified { "crun" } else { "runc" }
+}
+
+fn podman(store: &Path, image: &str) -> Argv {
+    let runtime = podmans_runtime();
     // Its default limits may be above what this host gives.
     let script = format!(
         "store=$1; exec {} --runtime {runtime} run --rm --network=none --pull=never \

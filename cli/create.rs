@@ -5,6 +5,7 @@
 mod health;
 mod life;
 mod limits;
+mod log;
 mod mounts;
 mod network;
 mod process;
@@ -32,6 +33,8 @@ pub(crate) struct CreateFlags {
     process: process::ProcessFlags,
     #[command(flatten)]
     life: life::LifeFlags,
+    #[command(flatten)]
+    log: log::LogFlags,
     #[command(flatten)]
     mounts: mounts::MountFlags,
     #[command(flatten)]
@@ -107,6 +110,7 @@ impl CreateFlags {
             health: self.health.settings(),
             ..Settings::default()
         };
+        settings.life.log = self.log.settings()?;
         self.process.settle(&mut settings)?;
         self.mounts.settle(&mut settings)?;
         Ok(settings)
@@ -161,20 +165,32 @@ impl CreateFlags {
         if self.pull == PullWhen::Always || (explicit && self.pull != PullWhen::Never) {
             name = pull(&pull::parse(&self.image)?)?;
         }
-        let find = |name: &str| -> Result<(Repo, Image, Option<store::Lock>), Failure> {
-            let repo = context.open_repo_of(name)?;
-            let lock = context.lock_for_reading(&repo)?;
-            let image = store::find_image(&repo, name)?;
-            Ok((repo, image, lock))
-        };
-        let here =
-            store::Repo::open(&context.repo).and_then(|repo| store::find_image(&repo, &name));
-        match here {
-            Err(store::Error::NotFound { .. }) if self.pull == PullWhen::Missing && !explicit => {
-                find(&pull(&pull::parse(&self.image)?)?)
+        if self.pull == PullWhen::Missing && !explicit {
+            if let Some(found) = find_here(&name, context)? {
+                return Ok(found);
             }
-            _ => find(&name),
+            name = pull(&pull::parse(&self.image)?)?;
         }
+        let repo = context.open_repo_of(&name)?;
+        let lock = context.lock_for_reading(&repo)?;
+        let image = store::find_image(&repo, &name)?;
+        Ok((repo, image, lock))
+    }
+}
+
+/// The image, when the repository and it are there.
+fn find_here(
+    name: &str,
+    context: &Context,
+) -> Result<Option<(Repo, Image, Option<store::Lock>)>, Failure> {
+    let repo = match Repo::open(&context.repo) {
+        Err(store::Error::NotFound { .. }) => return Ok(None),
+        opened => opened?,
+    };
+    let lock = context.lock_for_reading(&repo)?;
+    match store::find_image(&repo, name) {
+        Err(store::Error::NotFound { .. }) => Ok(None),
+        found => Ok(Some((repo, found?, lock))),
     }
 }
 

@@ -15,8 +15,10 @@ mod platform;
 mod problem;
 mod progress;
 mod prompt;
+mod quick;
 mod report;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -25,7 +27,8 @@ fn main() -> ExitCode {
     if let Some(code) = cmd::supervise::dispatch() {
         return code;
     }
-    let args = match args::Args::try_parse() {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let args = match quick::parse(&argv).unwrap_or_else(|| args::Args::try_parse_from(&argv)) {
         Ok(args) => args,
         Err(error) => return report::usage(&error),
     };

@@ -41,3 +41,4 @@ mod sources;
 mod stress;
 mod tidy;
 mod verify;
+mod volumes;

@@ -34,4 +34,5 @@ pub(crate) mod tag;
 pub(crate) mod tags;
 pub(crate) mod verify;
 pub(crate) mod version;
+pub(crate) mod volume;
 pub(crate) mod wait;

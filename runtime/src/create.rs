@@ -15,13 +15,14 @@ use crate::container::{Container, Containers, make_private};
 use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdMaps;
+use crate::log;
 use crate::naming;
-use crate::options::CreateOptions;
+use crate::options::{CreateOptions, Settings};
 use crate::process;
 use crate::record::{RECORD, Record, VolumeMount};
 use crate::remove::remove_tree;
 use crate::seccomp;
-use crate::volume::{Volume, VolumeSource, inside};
+use crate::volume::{ImageVolumes, Tmpfs, Volume, VolumeOptions, VolumeSource, inside};
 
 /// What of an image a container is made of.
 pub(crate) struct Rootfs {
@@ -74,6 +75,7 @@ pub(crate) fn create_from(
         .hostname
         .as_deref()
         .map_or(Ok(()), naming::check_hostname)?;
+    log::check(&settings.life.log)?;
     seccomp::check(
         &settings.security.seccomp,
         &caps::select(&settings.security.cap_add, &settings.security.cap_drop)?,
@@ -99,16 +101,18 @@ fn fill(
     maps: IdMaps,
     options: &CreateOptions,
 ) -> Result<Container> {
-    let mounts = place_volumes(containers, id, &rootfs.config, &options.settings.volumes)?;
-    make_layers(dir, &rootfs.lower)?;
+    // Held from the first volume to the record: a volume that no record names may be removed.
     let _names = containers.lock()?;
+    let mut settings = options.settings.clone();
+    let mounts = place_volumes(containers, id, &rootfs.config, &mut settings)?;
+    make_layers(dir, &rootfs.lower)?;
     let record = Record {
         id: id.to_owned(),
         name: take_name(containers, options.name.as_deref())?,
         image: rootfs.name.clone(),
         image_id: rootfs.id,
         created: options.created,
-        settings: options.settings.clone(),
+        settings,
         config: rootfs.config.clone(),
         lower: rootfs.lower.clone(),
         maps,
@@ -169,26 +173,57 @@ fn place_volumes(
     containers: &Containers,
     id: &str,
     config: &ContainerConfig,
-    wanted: &[Volume],
+    settings: &mut Settings,
 ) -> Result<Vec<VolumeMount>> {
+    check_places(settings)?;
     let mut mounts: Vec<VolumeMount> = Vec::new();
-    for volume in wanted {
+    for volume in &settings.volumes {
         mounts.push(place(containers, id, mounts.len(), volume)?);
     }
     for path in volume_paths(config) {
         let destination = inside("VOLUME", path, path)?;
-        if mounts.iter().all(|mount| mount.destination != destination) {
-            let volume = Volume {
-                source: VolumeSource::Anonymous,
+        if places(settings).any(|taken| *taken == destination) {
+            continue;
+        }
+        match settings.image_volumes {
+            ImageVolumes::Ignore => {}
+            ImageVolumes::Tmpfs => settings.tmpfs.push(Tmpfs {
                 destination,
-                read_only: false,
-            };
-            mounts.push(place(containers, id, mounts.len(), &volume)?);
+                options: vec!["exec".into()],
+                no_copy: false,
+            }),
+            ImageVolumes::Anonymous => {
+                let volume = Volume {
+                    source: VolumeSource::Anonymous,
+                    destination,
+                    options: VolumeOptions::default(),
+                };
+                mounts.push(place(containers, id, mounts.len(), &volume)?);
+            }
         }
     }
     // Outer before inner, so that one does not hide the other.
     mounts.sort_by_key(|mount| mount.destination.components().count());
     Ok(mounts)
+}
+
+/// Where something is mounted because the caller said so.
+fn places(settings: &Settings) -> impl Iterator<Item = &PathBuf> {
+    let volumes = settings.volumes.iter().map(|volume| &volume.destination);
+    volumes.chain(settings.tmpfs.iter().map(|tmpfs| &tmpfs.destination))
+}
+
+/// Fails when two are to be mounted in one place.
+fn check_places(settings: &Settings) -> Result<()> {
+    let mut seen = std::collections::BTreeSet::new();
+    match places(settings).find(|place| !seen.insert(*place)) {
+        None => Ok(()),
+        Some(twice) => Err(Error::option(
+            "--volume",
+            &twice.display().to_string(),
+            "two are to be mounted there",
+        )),
+    }
 }
 
 fn volume_paths(config: &ContainerConfig) -> impl Iterator<Item = &String> {
@@ -222,7 +257,7 @@ fn place(containers: &Containers, id: &str, index: usize, volume: &Volume) -> Re
     Ok(VolumeMount {
         source,
         destination: volume.destination.clone(),
-        read_only: volume.read_only,
+        options: volume.options,
         anonymous: volume.source == VolumeSource::Anonymous,
         managed: !matches!(volume.source, VolumeSource::Host(_)),
     })

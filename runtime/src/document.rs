@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,5 +43,35 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
         .open(&draft)
         .and_then(|mut file| file.write_all(&text))
         .map_err(Error::io("write", &draft))?;
-    std::fs::rename(&draft, path).map_err(Error::io("write", path))
+    replace(&draft, path).map_err(Error::io("write", path))
+}
+
+/// Puts `draft` in the place of `path`. Where something is there already the two are exchanged: ext4 makes whoever renames
+/// over a file wait for the disk, and none of these documents is worth that.
+fn replace(draft: &Path, path: &Path) -> std::io::Result<()> {
+    match rustix::fs::renameat_with(CWD, draft, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => std::fs::remove_file(draft),
+        // Nothing is there, or the file system cannot exchange.
+        Err(_) => std::fs::rename(draft, path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_written_and_replaced_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("state.json");
+        for value in ["old and longer", "new"] {
+            write(&path, &value).expect("written");
+            assert_eq!(read::<String>(&path).expect("read"), value);
+        }
+        let mode = path.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let names: Vec<_> = std::fs::read_dir(dir.path()).expect("read").collect();
+        assert_eq!(names.len(), 1, "no draft stays: {names:?}");
+    }
 }

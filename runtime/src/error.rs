@@ -66,6 +66,26 @@ pub enum Error {
         /// Whose it is.
         id: String,
     },
+    /// No volume has the name.
+    #[error("volume {name} not found")]
+    NoVolume {
+        /// The name as it was given.
+        name: String,
+    },
+    /// A volume has the name.
+    #[error("cannot create volume {name}: there is one of this name")]
+    VolumeTaken {
+        /// The name.
+        name: String,
+    },
+    /// Containers have the volume.
+    #[error("cannot remove volume {name}: used by container {}", users.join(", "))]
+    VolumeUsed {
+        /// The volume's name.
+        name: String,
+        /// The names of the containers.
+        users: Vec<String>,
+    },
     /// The container is not in a state that allows the request.
     #[error("cannot {verb} container {id}: it is {state}")]
     WrongState {
@@ -178,6 +198,9 @@ impl Error {
             Self::Host { hint, .. } => Some(hint),
             Self::NameTaken { .. } => {
                 Some("choose another with --name, or remove the container with berth rm")
+            }
+            Self::VolumeUsed { .. } => {
+                Some("remove the container first, or use berth volume rm -f, which does")
             }
             Self::WrongState { verb: "remove", .. } => Some("stop it first, or use berth rm -f"),
             _ => None,

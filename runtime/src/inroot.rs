@@ -133,6 +133,12 @@ impl InRoot {
         ))
     }
 
+    /// The mode of the directory at `path`, when there is one.
+    pub(crate) fn dir_mode(&self, path: &Path) -> Option<u32> {
+        let dir = self.resolve(path, OFlags::PATH | OFlags::DIRECTORY).ok()?;
+        Some(rustix::fs::fstat(dir).ok()?.st_mode & 0o7777)
+    }
+
     fn make_one(&self, parent: &Path, name: &OsStr) -> Result<()> {
         let dir = self
             .resolve(parent, OFlags::PATH | OFlags::DIRECTORY)

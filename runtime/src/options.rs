@@ -10,7 +10,7 @@ use crate::life::Life;
 use crate::limits::Limits;
 use crate::network::Net;
 use crate::security::Security;
-use crate::volume::{Tmpfs, Volume};
+use crate::volume::{ImageVolumes, Tmpfs, Volume};
 
 /// Everything that is asked of a new container beyond its image.
 #[derive(Debug, Clone)]
@@ -53,6 +53,10 @@ pub struct Settings {
     pub volumes: Vec<Volume>,
     /// Memory file systems that are mounted in it.
     pub tmpfs: Vec<Tmpfs>,
+    /// What becomes of the volumes that the image declares.
+    pub image_volumes: ImageVolumes,
+    /// Whether a read-only root gets no memory file systems where every program writes.
+    pub no_read_only_tmpfs: bool,
     /// Labels, for whoever asks.
     pub labels: BTreeMap<String, String>,
     /// When it ends, and what happens then.

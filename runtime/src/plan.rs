@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
+use crate::memory::Staged;
 use crate::network::Network;
-use crate::protect::{Bind, protect};
+use crate::protect::{Bind, protect, touches};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
 use crate::user::{self, User};
-use crate::{caps, copyup, etc, process, seccomp};
+use crate::{caps, chown, copyup, etc, memory, process, seccomp};
 
 /// The largest passwd or group file that is read.
 const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
@@ -45,6 +46,8 @@ pub(crate) struct Planned {
     pub(crate) become_user: Option<(u32, u32)>,
     /// Uid and gid of the program inside, when it is not root there: whose its stdio is to be.
     pub(crate) owner: Option<(u32, u32)>,
+    /// Must live until the container is made.
+    pub(crate) _staged: Staged,
 }
 
 /// Prepares the root and makes the plan.
@@ -54,17 +57,18 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     let root = InRoot::open(plan.rootfs)?;
     let wanted = find_user(&root, process::wanted_user(config, settings))?;
     let (user, become_user) = place_user(record, &wanted)?;
-    for mount in record.mounts.iter().filter(|mount| mount.managed) {
-        copyup::copy_up(&root, &mount.destination, &mount.source)?;
-    }
+    fill_volumes(plan, &root, &user)?;
+    let memory = memory::prepare(record, &root, plan.bundle)?;
     let workdir = process::workdir(config, settings);
     make_workdir(&root, record, &workdir)?;
     let hostname = hostname(record);
-    let binds = binds(plan, &hostname)?;
+    let mut binds = binds(plan, &hostname)?;
     // Where an image has a link into nothing, a file cannot be mounted until there is one.
-    for (_, destination, _) in binds.iter().filter(|(source, ..)| source.is_file()) {
-        root.make_file(destination)?;
+    for bind in binds.iter().filter(|bind| bind.source.is_file()) {
+        root.make_file(&bind.destination)?;
     }
+    binds.extend(memory.filled);
+    binds.sort_by_key(|bind| bind.destination.components().count());
     let caps = caps::select(&settings.security.cap_add, &settings.security.cap_drop)?;
     // The executor can load a filter when nothing can be gained any more, or where it is root of a namespace of its own.
     let by_executor = settings.security.no_new_privileges || become_user.is_some();
@@ -78,6 +82,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         hostname: &hostname,
         rootfs: plan.rootfs,
         binds,
+        tmpfs: memory.empty,
         cgroup_view: plan.cgroup_view,
         masked: thermal_paths(),
         has_tty_group: record.maps.has_gid(5),
@@ -100,6 +105,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         filter,
         become_user,
         owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
+        _staged: memory.staged,
     })
 }
 
@@ -160,7 +166,7 @@ fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
         .rev()
         .find(|mount| workdir.starts_with(&mount.destination));
     match covering {
-        Some(mount) if mount.read_only || !mount.source.is_dir() => Ok(()),
+        Some(mount) if mount.options.read_only || !mount.source.is_dir() => Ok(()),
         Some(mount) => {
             let below = workdir.strip_prefix(&mount.destination).unwrap_or(workdir);
             InRoot::open(&mount.source)?
@@ -194,23 +200,51 @@ fn hostname(record: &Record) -> String {
     }
 }
 
+/// Fills new volumes with the image's files, and gives those that are to be given to the user.
+fn fill_volumes(plan: &Plan<'_>, root: &InRoot, user: &User) -> Result<()> {
+    for mount in &plan.record.mounts {
+        if mount.managed && !mount.options.no_copy {
+            copyup::copy_up(root, &mount.destination, &mount.source)?;
+        }
+        if !mount.options.chown {
+            continue;
+        }
+        if touches(&mount.source, &plan.protected) {
+            return Err(Error::option(
+                "--volume",
+                &mount.source.display().to_string(),
+                "U would change the owners of berth's own files",
+            ));
+        }
+        // With one id everything belongs to whoever runs, whatever he is called inside.
+        if !plan.record.maps.is_single() {
+            chown::chown_tree(&mount.source, user.uid, user.gid)?;
+        }
+    }
+    Ok(())
+}
+
 fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
     let record = plan.record;
-    let volumes = record.mounts.iter().map(|mount| {
-        (
-            mount.source.clone(),
-            mount.destination.clone(),
-            mount.read_only,
-        )
+    let volumes = record.mounts.iter().map(|mount| Bind {
+        source: mount.source.clone(),
+        destination: mount.destination.clone(),
+        read_only: mount.options.read_only,
+        no_exec: mount.options.no_exec,
+        set_id: mount.options.set_id,
     });
     let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, record.settings.net.network)?
         .into_iter()
-        .map(|(source, destination)| (source, PathBuf::from(destination), false))
-        .filter(|(_, destination, _)| {
+        .map(|(source, destination)| Bind {
+            source,
+            destination: PathBuf::from(destination),
+            ..Bind::default()
+        })
+        .filter(|bind| {
             record
                 .mounts
                 .iter()
-                .all(|mount| mount.destination != *destination)
+                .all(|mount| mount.destination != bind.destination)
         })
         .collect();
     binds.extend(protect(volumes.collect(), &plan.protected));

@@ -6,30 +6,53 @@
 
 use std::path::{Path, PathBuf};
 
-/// A bind mount: source, destination, whether it is read-only.
-pub(crate) type Bind = (PathBuf, PathBuf, bool);
+/// A bind mount.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Bind {
+    /// A file or directory that this process sees.
+    pub(crate) source: PathBuf,
+    /// Its place in the container.
+    pub(crate) destination: PathBuf,
+    pub(crate) read_only: bool,
+    /// Programs in it are not executed.
+    pub(crate) no_exec: bool,
+    /// Set-user-id bits in it count.
+    pub(crate) set_id: bool,
+}
 
 /// The mounts with what keeps `protected` safe, in an order in which outer mounts come first.
 pub(crate) fn protect(binds: Vec<Bind>, protected: &[PathBuf]) -> Vec<Bind> {
     let mut safe = Vec::with_capacity(binds.len());
-    for (source, destination, read_only) in binds {
-        let within = protected.iter().any(|dir| source.starts_with(dir));
+    for mut bind in binds {
+        bind.read_only |= protected.iter().any(|dir| bind.source.starts_with(dir));
         let covers: Vec<Bind> = protected
             .iter()
-            .filter_map(|dir| cover(&source, &destination, dir))
+            .filter_map(|dir| cover(&bind, dir))
             .collect();
-        safe.push((source, destination, read_only || within));
+        safe.push(bind);
         safe.extend(covers);
     }
     safe
 }
 
-fn cover(source: &Path, destination: &Path, dir: &Path) -> Option<Bind> {
+/// Whether `source` and a protected directory have files in common.
+pub(crate) fn touches(source: &Path, protected: &[PathBuf]) -> bool {
+    protected
+        .iter()
+        .any(|dir| source.starts_with(dir) || dir.starts_with(source))
+}
+
+fn cover(bind: &Bind, dir: &Path) -> Option<Bind> {
     let below = dir
-        .strip_prefix(source)
+        .strip_prefix(&bind.source)
         .ok()
         .filter(|below| !below.as_os_str().is_empty())?;
-    Some((dir.to_owned(), destination.join(below), true))
+    Some(Bind {
+        source: dir.to_owned(),
+        destination: bind.destination.join(below),
+        read_only: true,
+        ..bind.clone()
+    })
 }
 
 #[cfg(test)]
@@ -38,8 +61,11 @@ mod tests {
 
     #[test]
     fn the_store_is_read_only_from_every_side() {
-        let bind = |source: &str, destination: &str, read_only| {
-            (source.into(), destination.into(), read_only)
+        let bind = |source: &str, destination: &str, read_only| Bind {
+            source: source.into(),
+            destination: destination.into(),
+            read_only,
+            ..Bind::default()
         };
         let protected = [PathBuf::from("/r/repo"), PathBuf::from("/r/checkouts")];
         let protect = |source: &str| protect(vec![bind(source, "/d", false)], &protected);
@@ -62,5 +88,12 @@ mod tests {
             ]
         );
         assert_eq!(protect("/").len(), 3);
+        for (source, touched) in [
+            ("/", true),
+            ("/r/repo/objects", true),
+            ("/r/repository", false),
+        ] {
+            assert_eq!(touches(Path::new(source), &protected), touched, "{source}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::ids::IdMaps;
 use crate::options::Settings;
 use crate::proc::ProcessId;
+use crate::volume::VolumeOptions;
 
 /// The name of the record in a container's directory.
 pub(crate) const RECORD: &str = "record.json";
@@ -49,7 +50,7 @@ pub struct Record {
 pub(crate) struct VolumeMount {
     pub(crate) source: PathBuf,
     pub(crate) destination: PathBuf,
-    pub(crate) read_only: bool,
+    pub(crate) options: VolumeOptions,
     /// Whether it belongs to the container alone and goes with it.
     pub(crate) anonymous: bool,
     /// Whether it lies in the store's volumes, and so starts with what the image has in its place.

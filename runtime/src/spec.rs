@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use crate::cgroup;
 use crate::network::Network;
 use crate::options::Settings;
+use crate::protect::Bind;
 use crate::ulimit::Ulimit;
 use crate::user::User;
+use crate::volume::Tmpfs;
 
 const MASKED: [&str; 12] = [
     "/proc/acpi",
@@ -49,8 +51,10 @@ pub(crate) struct SpecInput<'a> {
     pub(crate) hostname: &'a str,
     /// The mounted root.
     pub(crate) rootfs: &'a Path,
-    /// Bind mounts: source, destination, read-only; outer before inner.
-    pub(crate) binds: Vec<(PathBuf, PathBuf, bool)>,
+    /// Bind mounts.
+    pub(crate) binds: Vec<Bind>,
+    /// Empty file systems in memory.
+    pub(crate) tmpfs: Vec<Tmpfs>,
     /// The cgroup2 tree that the container may see.
     pub(crate) cgroup_view: &'a Path,
     /// Paths that exist on this host only and are masked too.
@@ -152,49 +156,39 @@ fn mounts(input: &SpecInput<'_>) -> Vec<Value> {
         Path::new("/sys/fs/cgroup"),
         &cgroup_options,
     ));
-    mounts.extend(memory_mounts(input));
-    for (source, destination, read_only) in &input.binds {
-        let options: &[&str] = if *read_only {
-            &["rbind", "nosuid", "nodev", "rro"]
-        } else {
-            &["rbind", "nosuid", "nodev"]
-        };
-        mounts.push(bind(source, destination, options));
-    }
+    let binds = input.binds.iter();
+    let own = input
+        .tmpfs
+        .iter()
+        .map(|tmpfs| (&tmpfs.destination, memory_mount(tmpfs)))
+        .chain(binds.map(|it| {
+            (
+                &it.destination,
+                bind(&it.source, &it.destination, &bind_options(it)),
+            )
+        }));
+    let mut own: Vec<_> = own.collect();
+    // Outer before inner, so that one does not hide the other.
+    own.sort_by_key(|(destination, _)| destination.components().count());
+    mounts.extend(own.into_iter().map(|(_, mount)| mount));
     mounts
 }
 
-/// The tmpfs that were asked for, and those that a read-only root needs.
-fn memory_mounts(input: &SpecInput<'_>) -> Vec<Value> {
-    let mut mounts = Vec::new();
-    let taken: Vec<&Path> = input
-        .binds
-        .iter()
-        .map(|(_, destination, _)| destination.as_path())
-        .chain(
-            input
-                .settings
-                .tmpfs
-                .iter()
-                .map(|tmpfs| tmpfs.destination.as_path()),
-        )
-        .collect();
-    if input.settings.read_only {
-        for path in ["/run", "/tmp", "/var/tmp"]
-            .into_iter()
-            .filter(|path| !taken.contains(&Path::new(path)))
-        {
-            mounts.push(mount("tmpfs", path, &["nosuid", "nodev", "mode=1777"]));
-        }
-    }
-    for tmpfs in &input.settings.tmpfs {
-        let mut options = vec!["nosuid", "nodev", "noexec"];
-        options.extend(tmpfs.options.iter().map(String::as_str));
-        mounts.push(json!({
-            "type": "tmpfs", "source": "tmpfs", "destination": tmpfs.destination, "options": options,
-        }));
-    }
-    mounts
+fn bind_options(bind: &Bind) -> Vec<&'static str> {
+    let mut options = vec!["rbind", "nodev"];
+    let chosen = [
+        (!bind.set_id, "nosuid"),
+        (bind.no_exec, "rnoexec"),
+        (bind.read_only, "rro"),
+    ];
+    options.extend(chosen.iter().filter(|(on, _)| *on).map(|(_, word)| *word));
+    options
+}
+
+fn memory_mount(tmpfs: &Tmpfs) -> Value {
+    let mut options = vec!["nosuid", "nodev", "noexec"];
+    options.extend(tmpfs.options.iter().map(String::as_str));
+    json!({"type": "tmpfs", "source": "tmpfs", "destination": tmpfs.destination, "options": options})
 }
 
 #[cfg(test)]
@@ -222,7 +216,22 @@ mod tests {
             caps: crate::caps::DEFAULT.to_vec(),
             hostname: "h",
             rootfs: Path::new("/b/rootfs"),
-            binds: vec![("/src".into(), "/tmp".into(), true)],
+            binds: vec![
+                Bind {
+                    source: "/inner".into(),
+                    destination: "/run/inner".into(),
+                    no_exec: true,
+                    set_id: true,
+                    ..Bind::default()
+                },
+                Bind {
+                    source: "/src".into(),
+                    destination: "/tmp".into(),
+                    read_only: true,
+                    ..Bind::default()
+                },
+            ],
+            tmpfs: vec!["/run:exec".parse().expect("valid")],
             cgroup_view: Path::new("/b/cgroup"),
             masked: Vec::new(),
             has_tty_group: false,
@@ -265,25 +274,27 @@ mod tests {
     }
 
     #[test]
-    fn a_read_only_root_has_room_for_what_every_program_writes() {
-        let spec = spec(
-            &Settings {
-                read_only: true,
-                ..settings()
-            },
-            0,
-        );
+    fn outer_mounts_come_before_inner_ones_and_keep_their_options() {
+        let spec = spec(&settings(), 0);
         let mounts = spec["mounts"].as_array().expect("a list");
-        let kind = |at: &str| {
-            mounts
-                .iter()
-                .filter(|m| m["destination"] == at)
-                .map(|m| m["type"].clone())
-                .collect::<Vec<_>>()
-        };
+        let own: Vec<(&str, &str)> = mounts[mounts.len() - 3..]
+            .iter()
+            .map(|it| (it["destination"].as_str(), it["type"].as_str()))
+            .map(|(place, kind)| (place.unwrap_or_default(), kind.unwrap_or_default()))
+            .collect();
         assert_eq!(
-            (kind("/run"), kind("/tmp")),
-            (vec![json!("tmpfs")], vec![json!("bind")])
+            own,
+            [("/run", "tmpfs"), ("/tmp", "bind"), ("/run/inner", "bind")]
+        );
+        let options = |place: &str| {
+            let mount = mounts.iter().find(|it| it["destination"] == place);
+            mount.map(|it| it["options"].clone()).expect(place)
+        };
+        assert_eq!(options("/tmp"), json!(["rbind", "nodev", "nosuid", "rro"]));
+        assert_eq!(options("/run/inner"), json!(["rbind", "nodev", "rnoexec"]));
+        assert_eq!(
+            options("/run"),
+            json!(["nosuid", "nodev", "noexec", "exec"])
         );
     }
 }

@@ -28,7 +28,7 @@ use crate::document;
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::log::LogDriver;
-use crate::{attached, probe, remove, supervise};
+use crate::{attached, probe, remove, supervise, volumes};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
 pub(crate) const SUPERVISE: &str = "__supervise";
@@ -38,6 +38,8 @@ pub(crate) const INSIDE: &str = "__inside";
 pub(crate) const ATTACH: &str = "__attach";
 /// Hidden argument: remove a container's files from within its user namespace.
 pub(crate) const REMOVE: &str = "__remove";
+/// Hidden argument: remove a volume's files from within a user namespace that has all ids of the user.
+pub(crate) const REMOVE_VOLUME: &str = "__remove-volume";
 /// Hidden argument: try out what this host can do.
 pub(crate) const PROBE: &str = "__probe";
 
@@ -203,6 +205,11 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
         (REMOVE, [root, run_dir, id, volumes, helpers]) => {
             Some(remove_inside([root, run_dir, id, volumes, helpers]).map(|()| 0))
         }
+        (REMOVE_VOLUME, [path, helpers]) => Some(
+            parse_helpers(helpers)
+                .and_then(|helpers| volumes::remove_volume_inside(Path::new(path), &helpers))
+                .map(|()| 0),
+        ),
         (PROBE, [name, dir, helpers]) => Some(
             probe::probe(
                 &name.to_string_lossy(),
@@ -216,11 +223,7 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
 }
 
 fn remove_inside([root, run_dir, id, volumes, helpers]: [&OsStr; 5]) -> Result<()> {
-    let helpers: IdHelpers =
-        serde_json::from_str(&helpers.to_string_lossy()).map_err(|source| Error::Document {
-            path: root.into(),
-            source,
-        })?;
+    let helpers = parse_helpers(helpers)?;
     remove::remove_inside(
         Path::new(root),
         Path::new(run_dir),
@@ -228,4 +231,11 @@ fn remove_inside([root, run_dir, id, volumes, helpers]: [&OsStr; 5]) -> Result<(
         volumes == "volumes",
         &helpers,
     )
+}
+
+pub(crate) fn parse_helpers(text: &OsStr) -> Result<IdHelpers> {
+    serde_json::from_str(&text.to_string_lossy()).map_err(|source| Error::Document {
+        path: "the arguments of a hidden process".into(),
+        source,
+    })
 }

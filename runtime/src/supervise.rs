@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::living::Living;
 use crate::log::{LogDriver, Writer};
 use crate::network::Network;
-use crate::plan::{self, Plan, Planned};
+use crate::plan::{self, Plan};
 use crate::proc::ProcessId;
 use crate::record::{Notes, STATE};
 use crate::signals::Signals;
@@ -193,26 +193,15 @@ fn run(
         &container.dir.join("work"),
         &rootfs,
     )?;
-    let protected = protected(start);
-    let plan = plan::make(&Plan {
-        record,
-        bundle,
-        rootfs: &rootfs,
-        cgroup_view: &cgroup_view,
-        protected,
-        run_dir: &start.run_dir,
-    })?;
-    document::write(&bundle.join("config.json"), &plan.spec)?;
-    let mut ready = Prepared {
-        bundle,
-        state_dir: libcontainer_dir(&start.run_dir)?,
-        container,
-        plan,
-    };
     // What a supervisor that was killed has left.
     remove::remove_tree(&container.containers.libcontainer(&record.id))?;
-    // Only libcontainer reads it, and from the file.
-    ready.plan.spec = serde_json::Value::Null;
+    let ready = Prepared {
+        bundle,
+        rootfs,
+        cgroup_view,
+        start,
+        container,
+    };
     let mut backoff = Backoff::default();
     loop {
         let began = clock::uptime();
@@ -237,45 +226,51 @@ fn run(
 /// What every life of a container begins with.
 struct Prepared<'a> {
     bundle: &'a Path,
-    state_dir: PathBuf,
+    rootfs: PathBuf,
+    cgroup_view: PathBuf,
+    start: &'a Start,
     container: &'a Container,
-    plan: Planned,
 }
 
 /// One life: makes the container, attends it, and takes it down.
 fn live(ready: &Prepared<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
-    let settings = &ready.container.record.settings;
-    let owner = ready.plan.owner;
-    let (console, mut stdio, mut ends) = if settings.terminal {
-        let console = Console::listen(ready.bundle)?;
-        (Some(console), Stdio::default(), Ends::default())
-    } else if is_passthrough(ready.container) {
-        (None, Stdio::default(), Ends::default())
-    } else {
-        let (ours, theirs) = Stdio::pipes(settings.interactive, owner)?;
-        (None, ours, theirs)
-    };
-    if ends.stdin.is_none() && !settings.interactive && !settings.terminal {
-        ends.stdin = Some(null()?);
-    }
-    let mut engine = Engine::create(EngineInput {
-        id: &ready.container.record.id,
+    let (record, run_dir) = (&ready.container.record, &ready.start.run_dir);
+    // Anew each time: what is in memory of a container starts afresh with it.
+    let mut plan = plan::make(&Plan {
+        record,
         bundle: ready.bundle,
-        state_dir: &ready.state_dir,
-        program: &ready.plan.program,
+        rootfs: &ready.rootfs,
+        cgroup_view: &ready.cgroup_view,
+        protected: protected(ready.start),
+        run_dir,
+    })?;
+    document::write(&ready.bundle.join("config.json"), &plan.spec)?;
+    let console = record
+        .settings
+        .terminal
+        .then(|| Console::listen(ready.bundle))
+        .transpose()?;
+    let (mut stdio, ends) = stdio(ready.container, plan.owner)?;
+    let mut engine = Engine::create(EngineInput {
+        id: &record.id,
+        bundle: ready.bundle,
+        state_dir: &libcontainer_dir(run_dir)?,
+        program: &plan.program,
         ends,
         console: console.as_ref().map(Console::path),
         finish: Finish {
-            seccomp: ready.plan.filter.clone().map(Arc::new),
-            become_user: ready.plan.become_user,
+            seccomp: plan.filter.take().map(Arc::new),
+            become_user: plan.become_user,
         },
     })?;
+    let owner = plan.owner;
+    drop(plan);
     let outcome = console
         .map(|console| console.accept(owner))
         .transpose()
         .and_then(|master| {
             if let Some(master) = master {
-                stdio = Stdio::terminal(master, settings.interactive)?;
+                stdio = Stdio::terminal(master, record.settings.interactive)?;
             }
             attend(&mut engine, stdio, ready.container, attendant)
         });
@@ -284,6 +279,27 @@ fn live(ready: &Prepared<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
         Err(error @ Error::Exec { .. }) => engine.delete().and(Err(error)),
         Err(error) => engine.abandon().and(Err(error)),
     }
+}
+
+/// Both sides of the stdio of a container without a terminal.
+fn stdio(container: &Container, owner: Option<(u32, u32)>) -> Result<(Stdio, Ends)> {
+    let settings = &container.record.settings;
+    if settings.terminal {
+        return Ok((Stdio::default(), Ends::default()));
+    }
+    if !is_passthrough(container) {
+        return Stdio::pipes(settings.interactive, owner);
+    }
+    let stdin = if settings.interactive {
+        None
+    } else {
+        Some(null()?)
+    };
+    let ends = Ends {
+        stdin,
+        ..Ends::default()
+    };
+    Ok((Stdio::default(), ends))
 }
 
 /// Starts what libcontainer has made and stays with it until it ends.

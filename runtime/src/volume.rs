@@ -1,4 +1,4 @@
-//! `-v` and `--tmpfs` as podman spells them. Pure: text in, values out.
+//! `-v` and `--tmpfs` as podman spells them, and what both and `--mount` come to. Pure: text in, values out.
 
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
@@ -18,15 +18,79 @@ pub enum VolumeSource {
     Anonymous,
 }
 
-/// One `-v`.
+/// One `-v` or `--mount`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// What is mounted.
     pub source: VolumeSource,
     /// Where in the container, absolute and without `..`.
     pub destination: PathBuf,
-    /// Whether the container may not write to it.
+    /// How.
+    #[serde(default)]
+    pub options: VolumeOptions,
+}
+
+/// How a volume is mounted. The default is podman's: writable, programs run, set-user-id bits mean nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VolumeOptions {
+    /// The container may not write to it.
     pub read_only: bool,
+    /// Programs in it are not executed.
+    pub no_exec: bool,
+    /// Set-user-id bits in it count.
+    pub set_id: bool,
+    /// All that is in it is given to the container's user.
+    pub chown: bool,
+    /// A new volume stays empty instead of getting what the image has in its place.
+    pub no_copy: bool,
+}
+
+impl VolumeOptions {
+    /// Takes one word of a list of options, or tells what is wrong with it.
+    pub(crate) fn take(&mut self, word: &str) -> std::result::Result<(), String> {
+        match word {
+            "ro" => self.read_only = true,
+            "rw" => self.read_only = false,
+            "exec" => self.no_exec = false,
+            "noexec" => self.no_exec = true,
+            "suid" => self.set_id = true,
+            "nosuid" => self.set_id = false,
+            "U" => self.chown = true,
+            "copy" => self.no_copy = false,
+            "nocopy" => self.no_copy = true,
+            // SELinux labels mean nothing here, devices never work, and mounts never propagate.
+            "z" | "Z" | "nodev" | "private" | "rprivate" | "rbind" => {}
+            "dev" => return Err(NO_DEVICES.into()),
+            "shared" | "rshared" | "slave" | "rslave" | "unbindable" | "runbindable" => {
+                return Err(format!(
+                    "propagation {word} is not supported: what is mounted in a container stays there"
+                ));
+            }
+            "O" => return Err("an overlay (O) of a host's directory is not supported".into()),
+            "idmap" => return Err("idmap is not supported: it takes real root".into()),
+            other if other.starts_with("idmap=") => {
+                return Err("idmap is not supported: it takes real root".into());
+            }
+            other => return Err(format!("option {other} is not supported")),
+        }
+        Ok(())
+    }
+}
+
+const NO_DEVICES: &str = "dev is not possible: device files do not work in a user namespace";
+
+/// What becomes of the volumes that an image declares.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageVolumes {
+    /// Each is a volume that belongs to the container alone.
+    #[default]
+    Anonymous,
+    /// Each is in memory.
+    Tmpfs,
+    /// They are directories like any other.
+    Ignore,
 }
 
 impl FromStr for Volume {
@@ -36,49 +100,42 @@ impl FromStr for Volume {
     fn from_str(text: &str) -> Result<Self> {
         let fail = |why: &str| Error::option("--volume", text, why);
         let fields: Vec<&str> = text.split(':').collect();
-        let (source, destination, options) = match fields.as_slice() {
+        let (source, destination, words) = match fields.as_slice() {
             [destination] => (None, destination, ""),
             [source, destination] => (Some(source), destination, ""),
-            [source, destination, options] => (Some(source), destination, *options),
-            _ => return Err(fail("expected [SOURCE:]DESTINATION[:ro|rw]")),
+            [source, destination, words] => (Some(source), destination, *words),
+            _ => return Err(fail("expected [SOURCE:]DESTINATION[:OPTION,…]")),
         };
         let source = match source {
             None => VolumeSource::Anonymous,
             Some(source) if source.contains('/') || source.starts_with('.') => {
                 VolumeSource::Host(PathBuf::from(source))
             }
-            Some(name) if is_volume_name(name) => VolumeSource::Named((*name).to_owned()),
-            Some(_) => {
-                return Err(fail(
-                    "a volume's name has letters, digits and _.- only; a host path has a /",
-                ));
-            }
+            Some(name) => VolumeSource::Named(volume_name(name).map_err(|why| fail(&why))?),
         };
-        let mut read_only = false;
-        for option in options.split(',').filter(|option| !option.is_empty()) {
-            match option {
-                "ro" => read_only = true,
-                // SELinux labels mean nothing here, and mounts never propagate out.
-                "rw" | "z" | "Z" | "rprivate" | "private" | "rbind" => read_only &= option != "rw",
-                other => return Err(fail(&format!("option {other} is not supported"))),
-            }
+        let mut options = VolumeOptions::default();
+        for word in words.split(',').filter(|word| !word.is_empty()) {
+            options.take(word).map_err(|why| fail(&why))?;
         }
         let destination = inside("--volume", text, destination)?;
         Ok(Self {
             source,
             destination,
-            read_only,
+            options,
         })
     }
 }
 
-/// One `--tmpfs`.
+/// One file system in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tmpfs {
     /// Where in the container, absolute and without `..`.
     pub destination: PathBuf,
     /// Mount options, e.g. `size=64m`.
     pub options: Vec<String>,
+    /// It stays empty instead of getting what the image has in its place.
+    #[serde(default)]
+    pub no_copy: bool,
 }
 
 impl FromStr for Tmpfs {
@@ -86,41 +143,54 @@ impl FromStr for Tmpfs {
 
     /// Parses `DESTINATION[:OPTION,…]`.
     fn from_str(text: &str) -> Result<Self> {
-        let (destination, options) = text.split_once(':').unwrap_or((text, ""));
-        let known = |option: &str| {
-            let name = option.split_once('=').map_or(option, |(name, _)| name);
-            [
-                "size",
-                "mode",
-                "nr_inodes",
-                "rw",
-                "ro",
-                "exec",
-                "noexec",
-                "suid",
-                "nosuid",
-                "dev",
-                "nodev",
-            ]
-            .contains(&name)
-        };
-        let options: Vec<String> = options
-            .split(',')
-            .filter(|option| !option.is_empty())
-            .map(ToOwned::to_owned)
-            .collect();
-        if let Some(unknown) = options.iter().find(|option| !known(option)) {
-            return Err(Error::option(
-                "--tmpfs",
-                text,
-                format!("option {unknown} is not supported"),
-            ));
-        }
-        Ok(Self {
+        let (destination, words) = text.split_once(':').unwrap_or((text, ""));
+        let mut tmpfs = Self {
             destination: inside("--tmpfs", text, destination)?,
-            options,
-        })
+            options: Vec::new(),
+            no_copy: false,
+        };
+        for word in words.split(',').filter(|word| !word.is_empty()) {
+            tmpfs
+                .take(word)
+                .map_err(|why| Error::option("--tmpfs", text, why))?;
+        }
+        Ok(tmpfs)
     }
+}
+
+impl Tmpfs {
+    /// Takes one word of a list of options, or tells what is wrong with it.
+    pub(crate) fn take(&mut self, word: &str) -> std::result::Result<(), String> {
+        let name = word.split_once('=').map_or(word, |(name, _)| name);
+        match name {
+            "tmpcopyup" => self.no_copy = false,
+            "notmpcopyup" => self.no_copy = true,
+            "private" | "rprivate" | "nodev" => {}
+            "rw" | "ro" | "exec" | "noexec" | "suid" | "nosuid" if name == word => {
+                self.options.push(word.to_owned());
+            }
+            "size" | "nr_inodes" | "nr_blocks" if name != word => {
+                self.options.push(word.to_owned());
+            }
+            "mode" if is_octal(word.trim_start_matches("mode=")) => {
+                self.options.push(word.to_owned());
+            }
+            "dev" => return Err(NO_DEVICES.into()),
+            _ => return Err(format!("option {word} is not supported")),
+        }
+        Ok(())
+    }
+
+    /// Whether the caller chose its mode.
+    pub(crate) fn has_mode(&self) -> bool {
+        self.options
+            .iter()
+            .any(|option| option.starts_with("mode="))
+    }
+}
+
+fn is_octal(text: &str) -> bool {
+    u32::from_str_radix(text, 8).is_ok_and(|mode| mode <= 0o7777)
 }
 
 /// The absolute place in a container that `path` names, made plain.
@@ -156,6 +226,17 @@ pub(crate) fn inside(option: &'static str, given: &str, path: &str) -> Result<Pa
     Ok(plain)
 }
 
+/// The name if it is one of a volume, else what is wrong with it.
+pub(crate) fn volume_name(name: &str) -> std::result::Result<String, String> {
+    match is_volume_name(name) {
+        true => Ok(name.to_owned()),
+        false => Err(
+            "a volume's name has up to 128 letters, digits and _.- only; a host path has a /"
+                .into(),
+        ),
+    }
+}
+
 /// Letters, digits and `_.-`, not starting with a mark.
 pub(crate) fn is_volume_name(name: &str) -> bool {
     name.len() <= 128
@@ -174,7 +255,10 @@ mod tests {
         let volume = |source, destination: &str, read_only| Volume {
             source,
             destination: destination.into(),
-            read_only,
+            options: VolumeOptions {
+                read_only,
+                ..VolumeOptions::default()
+            },
         };
         let host = |path: &str| VolumeSource::Host(path.into());
         for (text, expected) in [
@@ -200,6 +284,9 @@ mod tests {
             "/a:/../b",
             "/a:/",
             "/a:/b:O",
+            "/a:/b:dev",
+            "/a:/b:rslave",
+            "/a:/b:idmap",
             "/a:/b:ro:x",
             "-x:/b",
             "a b:/c",
@@ -215,7 +302,15 @@ mod tests {
             (tmpfs.destination, tmpfs.options),
             ("/run".into(), vec!["size=1m".into(), "noexec".into()])
         );
-        assert!("/run:uid=0".parse::<Tmpfs>().is_err());
-        assert!("run".parse::<Tmpfs>().is_err());
+        for bad in [
+            "/run:uid=0",
+            "run",
+            "/run:dev",
+            "/run:mode=9",
+            "/run:size",
+            "/run:ro=1",
+        ] {
+            assert!(bad.parse::<Tmpfs>().is_err(), "{bad}");
+        }
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Dir {
     path: PathBuf,
 }
 
+/// Most objects and all refs are smaller.
+const USUAL_BYTES: usize = 4096;
+
 const DIR_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
@@ -73,7 +76,8 @@ impl Dir {
         let Some(file) = self.try_file(name)? else {
             return Ok(None);
         };
-        let mut bytes = Vec::new();
+        // An empty vector would be read into in steps of 32, 64, 128 … bytes.
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
         file.take(bytes_max + 1)
             .read_to_end(&mut bytes)
             .map_err(Error::io("read", self.path.join(name)))?;
