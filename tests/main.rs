@@ -21,6 +21,7 @@ mod containers;
 mod diff;
 mod gc;
 mod hosts;
+mod life;
 mod locks;
 mod looking;
 mod materials;

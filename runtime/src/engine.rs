@@ -21,6 +21,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, makedev};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::thread::{
     CapabilitySet, UnshareFlags, capability_is_in_bounding_set, remove_capability_from_bounding_set,
@@ -28,6 +29,7 @@ use rustix::thread::{
 
 use crate::error::{Error, Result};
 use crate::living::Launch;
+use crate::log::Stream;
 use crate::stdio::Ends;
 use crate::{sys, userns};
 
@@ -246,6 +248,7 @@ impl Launcher {
             .and_then(|args| args.first())
             .ok_or(Errno::EINVAL)?;
         // The supervisor blocks signals, and some are ignored; both would be inherited.
+        writable_null()?;
         sys::default_signals();
         SigSet::all().thread_unblock()?;
         if let Some((uid, gid)) = self.finish.become_user {
@@ -274,6 +277,30 @@ fn with_stdio(builder: ContainerBuilder, ends: Ends) -> ContainerBuilder {
         Some(fd) => builder.with_stderr(fd),
         None => builder,
     }
+}
+
+/// Where stdout or stderr is `/dev/null`, libcontainer has put the container's in its place, opened for reading.
+fn writable_null() -> Result<(), Errno> {
+    let failed = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    for stream in [Stream::Stdout, Stream::Stderr] {
+        let fd = match stream {
+            Stream::Stdout => rustix::stdio::stdout(),
+            Stream::Stderr => rustix::stdio::stderr(),
+        };
+        let is_null = rustix::fs::fstat(fd).map_err(failed)?.st_rdev == makedev(1, 3);
+        let mode = rustix::fs::fcntl_getfl(fd).map_err(failed)? & OFlags::RWMODE;
+        if !is_null || mode != OFlags::RDONLY {
+            continue;
+        }
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(failed)?;
+        match stream {
+            Stream::Stdout => rustix::stdio::dup2_stdout(null),
+            Stream::Stderr => rustix::stdio::dup2_stderr(null),
+        }
+        .map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn this_process() -> Result<OwnedFd> {

@@ -37,16 +37,15 @@ use crate::{cgroup, clock, overlay, remove, seal, socket, sys, userns};
 const STATE_BEFORE: &str = "state.before";
 
 /// The first half. Returns only on failure.
-pub(crate) fn outside(bundle: &Path, mode: StartMode) -> Result<u8> {
+pub(crate) fn outside(start: &Start, mode: StartMode) -> Result<u8> {
     userns::assert_single_thread()?;
     Signals::block()?;
     if mode != StartMode::Foreground {
         rustix::process::setsid().map_err(Error::os("leave the caller's session"))?;
     }
-    let start = Start::read(bundle)?;
-    let container = claim(&start)?;
-    let outcome = enter(bundle, &start, &container, mode);
-    let cleaned = give_up(&start, &container);
+    let container = claim(start)?;
+    let outcome = enter(start, &container, mode);
+    let cleaned = give_up(start, &container);
     let Err(error) = outcome;
     cleaned.and(Err(error))
 }
@@ -77,11 +76,11 @@ fn claim(start: &Start) -> Result<Container> {
         ..Notes::default()
     };
     claimed.write(&container.dir)?;
+    make_private(&container.bundle)?;
     Ok(container)
 }
 
 fn enter(
-    bundle: &Path,
     start: &Start,
     container: &Container,
     mode: StartMode,
@@ -94,28 +93,27 @@ fn enter(
     userns::enter(&container.record.maps, &start.options.helpers, flags)?;
     seal::exec_sealed(&[
         OsStr::new(INSIDE),
-        bundle.as_os_str(),
+        OsStr::new(&start.text()?),
         OsStr::new(mode.word()),
     ])
 }
 
 /// The second half: runs the container and gives its exit code.
-pub(crate) fn inside(bundle: &Path, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
-    let start = Start::read(bundle)?;
+pub(crate) fn inside(start: &Start, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
     let container = load(&Containers::open(&start.root, &start.run_dir), &start.id)?;
-    let mut attendant = match attendant(bundle, &container, mode, say) {
+    let mut attendant = match attendant(&container, mode, say) {
         Ok(attendant) => attendant,
-        Err(error) => return give_up(&start, &container).and(Err(error)),
+        Err(error) => return give_up(start, &container).and(Err(error)),
     };
-    let outcome = run(bundle, &start, &container, &mut attendant);
+    let outcome = run(start, &container, &mut attendant);
     let code = match &outcome {
         Ok(code) => Some(*code),
         Err(error @ Error::Exec { .. }) => Some(error.run_code()),
         Err(_) => None,
     };
     let cleaned = match code {
-        Some(code) => finish(bundle, &start, &container, code),
-        None => give_up(&start, &container),
+        Some(code) => finish(start, &container, code),
+        None => give_up(start, &container),
     };
     // Why it failed matters more than that the clean-up failed too.
     let code = outcome?;
@@ -131,13 +129,12 @@ fn load(containers: &Containers, id: &str) -> Result<Container> {
 }
 
 fn attendant<'a>(
-    bundle: &Path,
     container: &Container,
     mode: StartMode,
     say: &'a mut dyn FnMut(&str),
 ) -> Result<Attendant<'a>> {
     let signals = Signals::open()?;
-    let listener = socket::listen(bundle, socket::CONTROL)?;
+    let listener = socket::listen(&container.bundle, socket::CONTROL)?;
     listener
         .set_nonblocking(true)
         .map_err(Error::os("set up a socket"))?;
@@ -174,14 +171,9 @@ fn is_passthrough(container: &Container) -> bool {
 }
 
 /// Prepares the container and runs it until it has ended for good.
-fn run(
-    bundle: &Path,
-    start: &Start,
-    container: &Container,
-    attendant: &mut Attendant<'_>,
-) -> Result<u8> {
+fn run(start: &Start, container: &Container, attendant: &mut Attendant<'_>) -> Result<u8> {
     let record = &container.record;
-    let rootfs = bundle.join("rootfs");
+    let rootfs = container.bundle.join("rootfs");
     make_private(&rootfs)?;
     let cgroup_view = cgroup::prepare(&start.run_dir.join("cgroup"))?;
     if record.settings.net.network == Network::None {
@@ -196,7 +188,6 @@ fn run(
     // What a supervisor that was killed has left.
     remove::remove_tree(&container.containers.libcontainer(&record.id))?;
     let ready = Prepared {
-        bundle,
         rootfs,
         cgroup_view,
         start,
@@ -225,7 +216,6 @@ fn run(
 
 /// What every life of a container begins with.
 struct Prepared<'a> {
-    bundle: &'a Path,
     rootfs: PathBuf,
     cgroup_view: PathBuf,
     start: &'a Start,
@@ -235,25 +225,26 @@ struct Prepared<'a> {
 /// One life: makes the container, attends it, and takes it down.
 fn live(ready: &Prepared<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
     let (record, run_dir) = (&ready.container.record, &ready.start.run_dir);
+    let bundle = &ready.container.bundle;
     // Anew each time: what is in memory of a container starts afresh with it.
     let mut plan = plan::make(&Plan {
         record,
-        bundle: ready.bundle,
+        bundle,
         rootfs: &ready.rootfs,
         cgroup_view: &ready.cgroup_view,
         protected: protected(ready.start),
         run_dir,
     })?;
-    document::write(&ready.bundle.join("config.json"), &plan.spec)?;
+    document::write(&bundle.join("config.json"), &plan.spec)?;
     let console = record
         .settings
         .terminal
-        .then(|| Console::listen(ready.bundle))
+        .then(|| Console::listen(bundle))
         .transpose()?;
     let (mut stdio, ends) = stdio(ready.container, plan.owner)?;
     let mut engine = Engine::create(EngineInput {
         id: &record.id,
-        bundle: ready.bundle,
+        bundle,
         state_dir: &libcontainer_dir(run_dir)?,
         program: &plan.program,
         ends,
@@ -336,8 +327,8 @@ fn libcontainer_dir(run_dir: &Path) -> Result<PathBuf> {
 }
 
 /// After the container has ended: writes its exit code down, or removes it.
-fn finish(bundle: &Path, start: &Start, container: &Container, code: u8) -> Result<()> {
-    overlay::unmount(&bundle.join("rootfs"))?;
+fn finish(start: &Start, container: &Container, code: u8) -> Result<()> {
+    overlay::unmount(&container.bundle.join("rootfs"))?;
     if container.record.settings.life.remove {
         return remove(start, container);
     }
