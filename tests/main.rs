@@ -23,6 +23,7 @@ mod exec;
 mod gc;
 mod health;
 mod hosts;
+mod life;
 mod limits;
 mod locks;
 mod logs;

@@ -97,7 +97,7 @@ pub(crate) fn attach(task: &str) -> Result<u8> {
             name: task.id.clone(),
         })?;
     let (socket, mut child) = connect(&container, task.start.as_ref())?;
-    let mut session = Session::new(&container, socket, signals, task.options)?;
+    let mut session = Session::new(&container, socket, signals, task.options, child.is_none())?;
     let code = session.run()?;
     match (code, &mut child) {
         (Some(code), _) => Ok(code),
@@ -138,11 +138,10 @@ fn connect(
         greet(&socket)?;
         return Ok((socket, None));
     };
-    container.prepare_start(start)?;
     let (ours, theirs) = UnixStream::pair().map_err(Error::os("make a socket"))?;
     // Before the supervisor exists: it finds the terminal's size there when it makes the container's.
     greet(&ours)?;
-    let child = container.spawn_with(theirs)?;
+    let child = container.spawn_supervisor(start, theirs)?;
     Ok((ours, Some(child)))
 }
 
@@ -177,6 +176,7 @@ impl Session {
         socket: UnixStream,
         signals: Signals,
         options: AttachOptions,
+        started: bool,
     ) -> Result<Self> {
         let settings = &container.record.settings;
         socket
@@ -199,7 +199,7 @@ impl Session {
             proxy: options.proxy && raw.is_none(),
             terminal: settings.terminal,
             _raw: raw,
-            started: false,
+            started,
             code: None,
             closed: false,
             left: false,

@@ -14,6 +14,8 @@
 //!   of the container have ended (the kernel sees to that), so all output is in the pipes: it is taken out, and nobody who
 //!   still holds an end of one is waited for.
 
+mod output;
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 
@@ -27,19 +29,17 @@ use crate::frames::Frame;
 use crate::health_run::Checks;
 use crate::living::{Launch, Living};
 use crate::log::{Stream, Writer};
+use crate::memory_use;
 use crate::own_stdio::OwnOutput;
 use crate::signals::Signals;
-use crate::stdio::{Got, Stdio};
+use crate::stdio::Stdio;
 
-/// How much output is read at once.
-const OUTPUT_BYTES_MAX: usize = 32 << 10;
 /// How much of our own stdin is read at once.
 const INPUT_BYTES_MAX: usize = 4096;
-/// How much output of an ended container is taken from one pipe: more than a pipe holds, unless somebody outside goes on
-/// writing to it.
-const DRAIN_BYTES_MAX: usize = 4 << 20;
 /// How many may be connected at once.
 const CLIENTS_MAX: usize = 64;
+/// When a life has lasted so long, the memory that only its start took is given back.
+const SETTLED_NS: u64 = 1_000_000_000;
 
 /// What can be ready.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +71,7 @@ pub(crate) struct Attendant<'a> {
     by_hand: bool,
     kill_at: Option<u64>,
     checks: Option<Checks>,
+    settle_at: Option<u64>,
     say: &'a mut dyn FnMut(&str),
 }
 
@@ -116,6 +117,7 @@ impl<'a> Attendant<'a> {
             by_hand: false,
             kill_at: None,
             checks: None,
+            settle_at: None,
             say: input.say,
         }
     }
@@ -157,8 +159,9 @@ impl<'a> Attendant<'a> {
 
     /// Stays with a container until its first process has ended and all its output is taken.
     pub(crate) fn attend(&mut self, life: &mut Living<'_>) -> Result<()> {
+        self.settle_at = Some(clock::uptime().saturating_add(SETTLED_NS));
         while !self.step(Some(life), None)? {}
-        self.kill_at = None;
+        (self.kill_at, self.settle_at) = (None, None);
         self.checks = None;
         self.look_at_launch(life)?;
         self.drain(&life.stdio)
@@ -200,7 +203,7 @@ impl<'a> Attendant<'a> {
             .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
             .collect();
         let check_at = self.checks.as_ref().and_then(Checks::next);
-        let timeout = clock::until([deadline, self.kill_at, check_at]);
+        let timeout = clock::until([deadline, self.kill_at, self.settle_at, check_at]);
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Error::os("wait for the container")(error)),
@@ -224,8 +227,13 @@ impl<'a> Attendant<'a> {
             self.checks = None;
             self.say(&format!("health is not checked any more: {error}"));
         }
-        if let (Some(at), Some(life)) = (self.kill_at, life)
-            && clock::uptime() >= at
+        let due = |at: Option<u64>| at.is_some_and(|at| clock::uptime() >= at);
+        if due(self.settle_at) {
+            self.settle_at = None;
+            memory_use::shrink();
+        }
+        if due(self.kill_at)
+            && let Some(life) = life
         {
             self.kill_at = None;
             life.send(libc::SIGKILL)?;
@@ -441,94 +449,6 @@ impl<'a> Attendant<'a> {
             Err(error) => return Err(Error::os("read stdin")(error)),
         }
         Ok(())
-    }
-
-    fn read_source(&mut self, index: usize, stdio: &mut Stdio) -> Result<()> {
-        // What was served before may have filled somebody up, or closed a source.
-        if !self.has_room() {
-            return Ok(());
-        }
-        let mut buffer = vec![0; OUTPUT_BYTES_MAX];
-        let Some(source) = stdio.sources.get(index) else {
-            return Ok(());
-        };
-        let stream = source.stream;
-        match source.read(&mut buffer)? {
-            Got::Bytes(count) => {
-                self.distribute(stream, buffer.get(..count).unwrap_or_default());
-                self.close_unread(stdio);
-            }
-            Got::Nothing => {}
-            Got::End => drop(stdio.sources.remove(index)),
-        }
-        Ok(())
-    }
-
-    /// Takes what is left of the output of an ended container.
-    fn drain(&mut self, stdio: &Stdio) -> Result<()> {
-        let mut buffer = vec![0; OUTPUT_BYTES_MAX];
-        for source in &stdio.sources {
-            let mut taken = 0;
-            while taken < DRAIN_BYTES_MAX {
-                let Got::Bytes(count) = source.read(&mut buffer)? else {
-                    break;
-                };
-                self.distribute(source.stream, buffer.get(..count).unwrap_or_default());
-                taken += count;
-            }
-        }
-        if let Some(log) = &mut self.log {
-            let finished = log.finish(clock::now());
-            self.tell_of_log(finished);
-        }
-        Ok(())
-    }
-
-    fn distribute(&mut self, stream: Stream, bytes: &[u8]) {
-        if let Some(log) = &mut self.log {
-            let written = log.write(stream, bytes, clock::now());
-            self.tell_of_log(written);
-        }
-        for client in &mut self.clients {
-            client.send_output(stream, bytes);
-        }
-        for index in 0..self.own_outputs.len() {
-            let pushed = self
-                .own_outputs
-                .get_mut(index)
-                .map(|own| own.push(stream, bytes));
-            self.tell_of_own(pushed.unwrap_or(Ok(())));
-        }
-    }
-
-    fn write_own(&mut self, index: usize) {
-        let written = self.own_outputs.get_mut(index).map(OwnOutput::write);
-        self.tell_of_own(written.unwrap_or(Ok(())));
-    }
-
-    fn tell_of_own(&mut self, outcome: rustix::io::Result<()>) {
-        if let Err(error) = outcome {
-            let error = std::io::Error::from(error);
-            self.say(&format!("output is lost: {error}"));
-        }
-    }
-
-    /// Says once that output is not kept; the container goes on.
-    fn tell_of_log(&mut self, outcome: Result<()>) {
-        let Err(error) = outcome else { return };
-        if !std::mem::replace(&mut self.log_failed, true) {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            self.say(&format!("{error}: {}", cause.unwrap_or_default()));
-        }
-    }
-
-    /// Where nobody reads our output any more, nobody reads the container's: its next write fails, as it would without us.
-    fn close_unread(&self, stdio: &mut Stdio) {
-        let gone = |stream| {
-            let own = self.own_outputs.iter().find(|own| own.stream() == stream);
-            own.is_some_and(OwnOutput::is_gone)
-        };
-        stdio.sources.retain(|source| !gone(source.stream));
     }
 }
 

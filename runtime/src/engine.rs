@@ -20,11 +20,13 @@ use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
+use rustix::fs::{Mode, OFlags, makedev};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use crate::error::{Error, Result};
 use crate::finish::Finish;
 use crate::living::Launch;
+use crate::log::Stream;
 use crate::stdio::Ends;
 use crate::{init, sys, userns};
 
@@ -307,6 +309,7 @@ impl Launcher {
             .and_then(|args| args.first())
             .ok_or(Errno::EINVAL)?;
         // The supervisor blocks signals, and some are ignored; both would be inherited.
+        writable_null()?;
         sys::default_signals();
         SigSet::all().thread_unblock()?;
         if let Err(error) = self.finish.enter_group() {
@@ -334,6 +337,30 @@ fn with_stdio(builder: ContainerBuilder, ends: Ends) -> ContainerBuilder {
         Some(fd) => builder.with_stderr(fd),
         None => builder,
     }
+}
+
+/// Where stdout or stderr is `/dev/null`, libcontainer has put the container's in its place, opened for reading.
+fn writable_null() -> Result<(), Errno> {
+    let failed = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    for stream in [Stream::Stdout, Stream::Stderr] {
+        let fd = match stream {
+            Stream::Stdout => rustix::stdio::stdout(),
+            Stream::Stderr => rustix::stdio::stderr(),
+        };
+        let is_null = rustix::fs::fstat(fd).map_err(failed)?.st_rdev == makedev(1, 3);
+        let mode = rustix::fs::fcntl_getfl(fd).map_err(failed)? & OFlags::RWMODE;
+        if !is_null || mode != OFlags::RDONLY {
+            continue;
+        }
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(failed)?;
+        match stream {
+            Stream::Stdout => rustix::stdio::dup2_stdout(null),
+            Stream::Stderr => rustix::stdio::dup2_stderr(null),
+        }
+        .map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// A pidfd of this process, which is the parent of what it makes.

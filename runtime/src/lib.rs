@@ -61,6 +61,7 @@ mod limits;
 mod living;
 mod log;
 mod memory;
+mod memory_use;
 mod mount_option;
 mod naming;
 mod network;

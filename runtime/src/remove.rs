@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::probe::first_line;
 use crate::proc::ProcessId;
-use crate::record::Notes;
+use crate::record::{Notes, RECORD};
 use crate::signal::StopSignal;
 use crate::start::REMOVE;
 use crate::userns;
@@ -70,7 +70,8 @@ impl Container {
         Ok(store::unpin(repo, &self.record.id)?)
     }
 
-    /// Removes everything on disk but the pin. The directory goes last: as long as it is there, so is the record.
+    /// Removes everything on disk but the pin. The directory goes last: as long as it is there, so is the record. The notes
+    /// go behind the record, so that nobody takes one that is half gone for one that never ran.
     pub(crate) fn remove_files(&self, volumes: bool) -> Result<()> {
         if volumes {
             for mount in self.record.mounts.iter().filter(|mount| mount.anonymous) {
@@ -81,12 +82,13 @@ impl Container {
         if let Some(group) = Notes::read(&self.dir)?.and_then(|notes| notes.cgroup) {
             cgroup_limits::remove(&group)?;
         }
-        remove_tree(&self.bundle)?;
-        // A supervisor that was killed leaves it.
-        remove_tree(&self.containers.libcontainer(&self.record.id))?;
         for layer in ["upper", "work"] {
             remove_tree(&self.dir.join(layer))?;
         }
+        // A supervisor that was killed leaves it.
+        remove_tree(&self.containers.libcontainer(&self.record.id))?;
+        remove_tree(&self.bundle)?;
+        remove_tree(&self.dir.join(RECORD))?;
         remove_tree(&self.dir)
     }
 

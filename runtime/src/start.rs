@@ -2,7 +2,7 @@
 //!
 //! libcontainer must not be entered by a process that has, or had, more than one thread, and whoever created the container
 //! may have pulled and checked out with many. So this binary is executed anew with one of the hidden arguments below and
-//! an empty environment; what the new program must know lies in `start.json` in the bundle.
+//! an empty environment; what the new program must know besides the record is an argument, a [`Start`].
 //!
 //! - In the foreground the process itself is replaced: the pid stays, and with it the terminal, the process group and the
 //!   parent that waits.
@@ -23,8 +23,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use crate::container::{Container, make_private};
-use crate::document;
+use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::log::LogDriver;
@@ -104,8 +103,19 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    pub(crate) fn read(bundle: &Path) -> Result<Self> {
-        document::read(&bundle.join("start.json"))
+    fn parse(text: &OsStr) -> Result<Self> {
+        serde_json::from_str(&text.to_string_lossy()).map_err(|source| Error::Document {
+            path: SUPERVISE.into(),
+            source,
+        })
+    }
+
+    /// What a supervisor is executed with.
+    pub(crate) fn text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|source| Error::Document {
+            path: SUPERVISE.into(),
+            source,
+        })
     }
 }
 
@@ -113,12 +123,11 @@ impl Container {
     /// Turns this process into the supervisor of the container, which runs in its foreground and whose exit code it ends
     /// with. Returns only on failure, and then the container is as it was. What could not be done as asked goes to `say`.
     pub fn run(&self, options: &StartOptions, say: &mut dyn FnMut(&str)) -> Result<Infallible> {
-        self.prepare_start(options)?;
         // Starting afresh takes a millisecond or two, and is for those who have pulled with many threads.
         if thread_count()? == 1 {
-            return supervise::outside(&self.bundle, StartMode::Foreground, say);
+            return supervise::outside(&self.start_with(options), StartMode::Foreground, say);
         }
-        let source = self.supervisor(StartMode::Foreground).exec();
+        let source = self.supervisor(options, StartMode::Foreground)?.exec();
         Err(Error::Os {
             op: "start the supervisor",
             source,
@@ -127,7 +136,8 @@ impl Container {
 
     /// Starts the container in the background, and waits until its program runs.
     pub fn start(&self, options: &StartOptions) -> Result<Started> {
-        let (mut socket, mut child) = self.spawn_supervisor(options)?;
+        let (mut socket, theirs) = UnixStream::pair().map_err(Error::os("make a socket"))?;
+        let mut child = self.spawn_supervisor(options, theirs)?;
         let mut byte = [0];
         let read = socket
             .read(&mut byte)
@@ -138,17 +148,13 @@ impl Container {
         self.failed(&mut child).map(Started::Failed)
     }
 
-    /// A supervisor in the background, and the socket on which it says how it gets on.
-    pub(crate) fn spawn_supervisor(&self, options: &StartOptions) -> Result<(UnixStream, Child)> {
-        self.prepare_start(options)?;
-        let (ours, theirs) = UnixStream::pair().map_err(Error::os("make a socket"))?;
-        let child = self.spawn_with(theirs)?;
-        Ok((ours, child))
-    }
-
-    /// Spawns the supervisor with this socket as its stdin.
-    pub(crate) fn spawn_with(&self, socket: UnixStream) -> Result<Child> {
-        let mut command = self.supervisor(StartMode::Detached);
+    /// Spawns a supervisor in the background, with this socket as its stdin, on which it says how it gets on.
+    pub(crate) fn spawn_supervisor(
+        &self,
+        options: &StartOptions,
+        socket: UnixStream,
+    ) -> Result<Child> {
+        let mut command = self.supervisor(options, StartMode::Detached)?;
         command.stdin(Stdio::from(OwnedFd::from(socket)));
         if self.record.settings.life.log.driver != LogDriver::Passthrough {
             command.stdout(Stdio::null());
@@ -168,34 +174,23 @@ impl Container {
         }
     }
 
-    fn supervisor(&self, mode: StartMode) -> Command {
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg0("berth")
-            .arg(SUPERVISE)
-            .arg(&self.bundle)
-            .arg(mode.word())
-            .env_clear();
-        command
-    }
-
-    pub(crate) fn prepare_start(&self, options: &StartOptions) -> Result<()> {
-        let state = self.state()?;
-        if state.is_live() {
-            return Err(Error::WrongState {
-                verb: "start",
-                id: self.record.id.clone(),
-                state: state.name(),
-            });
-        }
-        make_private(&self.bundle)?;
-        let start = Start {
+    fn start_with(&self, options: &StartOptions) -> Start {
+        Start {
             root: self.containers.root().to_owned(),
             run_dir: self.containers.run_dir().to_owned(),
             id: self.record.id.clone(),
             options: options.clone(),
-        };
-        document::write(&self.bundle.join("start.json"), &start)
+        }
+    }
+
+    fn supervisor(&self, options: &StartOptions, mode: StartMode) -> Result<Command> {
+        let start = self.start_with(options);
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("berth")
+            .args([SUPERVISE, &start.text()?, mode.word()])
+            .env_clear();
+        Ok(command)
     }
 }
 
@@ -206,14 +201,16 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
     let (verb, rest) = args.split_first()?;
     let rest: Vec<&OsStr> = rest.iter().map(OsString::as_os_str).collect();
     match (verb.to_str()?, rest.as_slice()) {
-        (SUPERVISE, [bundle, mode]) => {
+        (SUPERVISE, [start, mode]) => {
             let mode = StartMode::parse(mode)?;
-            let Err(error) = supervise::outside(Path::new(bundle), mode, say);
-            Some(Err(error))
+            Some(Start::parse(start).and_then(|start| {
+                let Err(error) = supervise::outside(&start, mode, say);
+                Err(error)
+            }))
         }
-        (INSIDE, [bundle, mode]) => {
+        (INSIDE, [start, mode]) => {
             let mode = StartMode::parse(mode)?;
-            Some(supervise::inside(Path::new(bundle), mode, say))
+            Some(Start::parse(start).and_then(|start| supervise::inside(&start, mode, say)))
         }
         (EXEC, [dir]) => Some(tenant::inside(Path::new(dir), say)),
         (CHECK, [root, run_dir, id]) => {

@@ -42,7 +42,7 @@ const STATE_BEFORE: &str = "state.before";
 
 /// The first half, in a process that has one thread. Returns only on failure.
 pub(crate) fn outside(
-    bundle: &Path,
+    start: &Start,
     mode: StartMode,
     say: &mut dyn FnMut(&str),
 ) -> Result<std::convert::Infallible> {
@@ -51,10 +51,9 @@ pub(crate) fn outside(
     if mode != StartMode::Foreground {
         rustix::process::setsid().map_err(Error::os("leave the caller's session"))?;
     }
-    let start = Start::read(bundle)?;
-    let container = claim(&start)?;
-    let outcome = enter(bundle, &start, &container, mode, say);
-    let cleaned = give_up(&start, &container);
+    let container = claim(start)?;
+    let outcome = enter(start, &container, mode, say);
+    let cleaned = give_up(start, &container);
     let Err(error) = outcome;
     cleaned.and(Err(error))
 }
@@ -85,11 +84,11 @@ fn claim(start: &Start) -> Result<Container> {
         ..Notes::default()
     };
     claimed.write(&container.dir)?;
+    make_private(&container.bundle)?;
     Ok(container)
 }
 
 fn enter(
-    bundle: &Path,
     start: &Start,
     container: &Container,
     mode: StartMode,
@@ -98,7 +97,7 @@ fn enter(
     sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
     let group = cgroup_limits::prepare(&container.record.id, &container.record.settings.limits)?;
     group.not_applied.iter().for_each(|line| say(line));
-    group.write(bundle)?;
+    group.write(&container.bundle)?;
     let mut flags = UnshareFlags::NEWNS;
     if let Some(dir) = &group.dir {
         let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
@@ -112,33 +111,32 @@ fn enter(
     if net.network.is_own() {
         flags |= UnshareFlags::NEWNET;
     }
-    let pasta = pasta::start(bundle, net, &start.options.helpers)?;
+    let pasta = pasta::start(&container.bundle, net, &start.options.helpers)?;
     userns::enter(&container.record.maps, &start.options.helpers, flags)?;
     pasta.map_or(Ok(()), Pasta::connect)?;
     seal::exec_sealed(&[
         OsStr::new(INSIDE),
-        bundle.as_os_str(),
+        OsStr::new(&start.text()?),
         OsStr::new(mode.word()),
     ])
 }
 
 /// The second half: runs the container and gives its exit code.
-pub(crate) fn inside(bundle: &Path, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
-    let start = Start::read(bundle)?;
+pub(crate) fn inside(start: &Start, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
     let container = load(&Containers::open(&start.root, &start.run_dir), &start.id)?;
-    let mut attendant = match attendant(bundle, &container, mode, say) {
+    let mut attendant = match attendant(&container, mode, say) {
         Ok(attendant) => attendant,
-        Err(error) => return give_up(&start, &container).and(Err(error)),
+        Err(error) => return give_up(start, &container).and(Err(error)),
     };
-    let outcome = run(bundle, &start, &container, &mut attendant);
+    let outcome = run(start, &container, &mut attendant);
     let code = match &outcome {
         Ok(code) => Some(*code),
         Err(error @ Error::Exec { .. }) => Some(error.run_code()),
         Err(_) => None,
     };
     let cleaned = match code {
-        Some(code) => finish(bundle, &start, &container, code),
-        None => give_up(&start, &container),
+        Some(code) => finish(start, &container, code),
+        None => give_up(start, &container),
     };
     // Why it failed matters more than that the clean-up failed too.
     let code = outcome?;
@@ -154,13 +152,12 @@ fn load(containers: &Containers, id: &str) -> Result<Container> {
 }
 
 fn attendant<'a>(
-    bundle: &Path,
     container: &Container,
     mode: StartMode,
     say: &'a mut dyn FnMut(&str),
 ) -> Result<Attendant<'a>> {
     let signals = Signals::open()?;
-    let listener = socket::listen(bundle, socket::CONTROL)?;
+    let listener = socket::listen(&container.bundle, socket::CONTROL)?;
     listener
         .set_nonblocking(true)
         .map_err(Error::os("set up a socket"))?;
@@ -197,17 +194,12 @@ fn is_passthrough(container: &Container) -> bool {
 }
 
 /// Prepares the container and runs it until it has ended for good.
-fn run(
-    bundle: &Path,
-    start: &Start,
-    container: &Container,
-    attendant: &mut Attendant<'_>,
-) -> Result<u8> {
+fn run(start: &Start, container: &Container, attendant: &mut Attendant<'_>) -> Result<u8> {
     let record = &container.record;
-    let rootfs = bundle.join("rootfs");
+    let rootfs = container.bundle.join("rootfs");
     make_private(&rootfs)?;
     pivotable::make(&rootfs)?;
-    let group = Prepared::read(bundle)?;
+    let group = Prepared::read(&container.bundle)?;
     let cgroup_view = group.view(&start.run_dir)?;
     if record.settings.net.network.is_own() {
         sys::loopback_up().map_err(Error::os("bring the loopback device up"))?;
@@ -215,28 +207,15 @@ fn run(
     }
     let copied = rootfs::mount(&record.lower, &container.dir, &rootfs)?;
     copied.iter().for_each(|line| attendant.say(line));
-    let dirs = store_dirs(&start.options.repo, &start.root);
-    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
-    let plan = plan::make(&Plan {
-        record,
-        bundle,
-        rootfs: &rootfs,
-        cgroup_view: &cgroup_view,
-        group: &group,
-        protected: Protected::new(dirs, &mounts),
-        run_dir: &start.run_dir,
-    })?;
-    plan.warnings.iter().for_each(|line| attendant.say(line));
-    document::write(&bundle.join("config.json"), &plan.spec)?;
-    let mut ready = Ready {
-        bundle,
-        group,
-        state_dir: libcontainer_dir(&start.run_dir)?,
-        container,
-        plan,
-    };
     // What a supervisor that was killed has left.
     remove::remove_tree(&container.containers.libcontainer(&record.id))?;
+    let mut ready = Ready {
+        rootfs,
+        cgroup_view,
+        group,
+        start,
+        container,
+    };
     let mut backoff = Backoff::default();
     loop {
         let began = clock::uptime();
@@ -264,54 +243,52 @@ fn run(
 
 /// What every life of a container begins with.
 struct Ready<'a> {
-    bundle: &'a Path,
+    rootfs: PathBuf,
+    cgroup_view: PathBuf,
     group: Prepared,
-    state_dir: PathBuf,
+    start: &'a Start,
     container: &'a Container,
-    plan: Planned,
 }
 
 /// One life: makes the container, attends it, and takes it down.
 fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
-    let settings = &ready.container.record.settings;
-    let owner = ready.plan.owner;
-    let (console, mut stdio, mut ends) = if settings.terminal {
-        let console = Console::listen(ready.bundle)?;
-        (Some(console), Stdio::default(), Ends::default())
-    } else if is_passthrough(ready.container) {
-        (None, Stdio::default(), Ends::default())
-    } else {
-        let (ours, theirs) = Stdio::pipes(settings.interactive, owner)?;
-        (None, ours, theirs)
-    };
-    if ends.stdin.is_none() && !settings.interactive && !settings.terminal {
-        ends.stdin = Some(null()?);
-    }
+    let record = &ready.container.record;
+    let bundle = &ready.container.bundle;
+    let mut plan = plan(ready)?;
+    plan.warnings.iter().for_each(|line| attendant.say(line));
+    let console = record
+        .settings
+        .terminal
+        .then(|| Console::listen(bundle))
+        .transpose()?;
+    let (mut stdio, ends) = stdio(ready.container, plan.owner)?;
     let mut engine = Engine::create(EngineInput {
-        id: &ready.container.record.id,
-        bundle: ready.bundle,
-        state_dir: &ready.state_dir,
-        program: &ready.plan.program,
+        id: &record.id,
+        bundle,
+        state_dir: &libcontainer_dir(&ready.start.run_dir)?,
+        program: &plan.program,
         ends,
         console: console.as_ref().map(Console::path),
         finish: Finish {
-            seccomp: ready.plan.filter.clone().map(Arc::new),
-            become_user: ready.plan.become_user,
-            rlimits: ready.plan.rlimits.clone(),
-            init: settings.life.init,
+            seccomp: plan.filter.take().map(Arc::new),
+            become_user: plan.become_user,
+            rlimits: std::mem::take(&mut plan.rlimits),
+            init: record.settings.life.init,
             ..Finish::default()
         },
     })?;
-    let walls = walls::verify(engine.pid().unwrap_or_default(), &ready.plan.walls);
+    let walls = walls::verify(engine.pid().unwrap_or_default(), &plan.walls);
     if let Err(error) = walls.and_then(|()| restrain(&engine, ready, attendant)) {
         return engine.abandon().and(Err(error));
     }
+    let owner = plan.owner;
+    drop(plan);
     let outcome = console
         .map(|console| console.accept(owner))
         .transpose()
         .and_then(|master| {
             if let Some(master) = master {
-                stdio = Stdio::terminal(master, settings.interactive)?;
+                stdio = Stdio::terminal(master, record.settings.interactive)?;
             }
             attend(&mut engine, stdio, ready.container, attendant)
         });
@@ -321,6 +298,46 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
         Err(error @ Error::Exec { .. }) => engine.delete().and(Err(error)),
         Err(error) => engine.abandon().and(Err(error)),
     }
+}
+
+/// Made anew for each life: what is in memory of a container starts afresh with it.
+fn plan(ready: &Ready<'_>) -> Result<Planned> {
+    let run_dir = &ready.start.run_dir;
+    let dirs = store_dirs(&ready.start.options.repo, &ready.start.root);
+    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
+    let bundle = &ready.container.bundle;
+    let plan = plan::make(&Plan {
+        record: &ready.container.record,
+        bundle,
+        rootfs: &ready.rootfs,
+        cgroup_view: &ready.cgroup_view,
+        group: &ready.group,
+        protected: Protected::new(dirs, &mounts),
+        run_dir,
+    })?;
+    document::write(&bundle.join("config.json"), &plan.spec)?;
+    Ok(plan)
+}
+
+/// Both sides of the stdio of a container without a terminal.
+fn stdio(container: &Container, owner: Option<(u32, u32)>) -> Result<(Stdio, Ends)> {
+    let settings = &container.record.settings;
+    if settings.terminal {
+        return Ok((Stdio::default(), Ends::default()));
+    }
+    if !is_passthrough(container) {
+        return Stdio::pipes(settings.interactive, owner);
+    }
+    let stdin = if settings.interactive {
+        None
+    } else {
+        Some(null()?)
+    };
+    let ends = Ends {
+        stdin,
+        ..Ends::default()
+    };
+    Ok((Stdio::default(), ends))
 }
 
 /// What is done to the first process before its program runs: its limits are checked to hold.
@@ -378,8 +395,8 @@ fn libcontainer_dir(run_dir: &Path) -> Result<PathBuf> {
 }
 
 /// After the container has ended: writes its exit code down, or removes it.
-fn finish(bundle: &Path, start: &Start, container: &Container, code: u8) -> Result<()> {
-    overlay::unmount(&bundle.join("rootfs"))?;
+fn finish(start: &Start, container: &Container, code: u8) -> Result<()> {
+    overlay::unmount(&container.bundle.join("rootfs"))?;
     if container.record.settings.life.remove {
         return remove(start, container);
     }

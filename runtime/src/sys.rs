@@ -126,6 +126,24 @@ pub(crate) fn spawn_bound(
     }
 }
 
+/// Gives free memory of the heap back to the kernel.
+pub(crate) fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointer and leaves everything that is allocated where it is.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
+/// Takes the pages of a mapping out of memory; what is touched again comes back from its file. `range` is a mapping of a
+/// file that cannot be written to and in which no page was changed, as `/proc/self/smaps` has told.
+pub(crate) fn forget_pages(range: std::ops::Range<usize>) {
+    let (start, length) = (range.start as *mut libc::c_void, range.len());
+    // SAFETY: MADV_DONTNEED changes what can be read only where a page differs from its file, and none does here. A range
+    // that is mapped no more is an error, which leaves all as it is.
+    unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+}
+
 /// Brings the loopback device of the current network namespace up.
 pub(crate) fn loopback_up() -> io::Result<()> {
     let socket = rustix::net::socket(
