@@ -84,7 +84,7 @@ impl Container {
             Outside::Stream(out) => (None, Stdio::from(out)),
             Outside::Path(path) => (Some(path), Stdio::piped()),
         };
-        let mut child = self.spawn(inside, task, options, Stdio::null(), out)?;
+        let mut child = self.start_copy(inside, task, options, Stdio::null(), out)?;
         let copied = match (to, child.stdout.take()) {
             (Some(path), Some(stream)) => InRoot::open(Path::new("/")).and_then(|root| {
                 Landing::find(&root, path)
@@ -115,7 +115,7 @@ impl Container {
                 landing::source(&root, path, options.follow).map_err(Error::io("copy", path))
             })
             .transpose()?;
-        let mut child = self.spawn(inside, task, options, stdin, Stdio::null())?;
+        let mut child = self.start_copy(inside, task, options, stdin, Stdio::null())?;
         let copied = match (path, found, child.stdin.take()) {
             (Some(path), Some((tree, base)), Some(stream)) => {
                 let mut stream = BufWriter::new(stream);
@@ -128,7 +128,7 @@ impl Container {
         self.end_copy(child, inside, copied)
     }
 
-    fn spawn(
+    fn start_copy(
         &self,
         inside: &Path,
         task: Task,
@@ -184,12 +184,16 @@ impl Container {
         }
     }
 
-    /// The root that the container sees, from within its namespaces, which this process enters.
-    fn enter_root(&self, request: &Request) -> Result<InRoot> {
+    /// The root that the container sees, from within its namespaces, which this process enters. While the lock is held that
+    /// comes with the root of a container that does not run, nobody starts or removes it.
+    fn enter_root(&self, request: &Request) -> Result<(InRoot, Option<File>)> {
+        let lock = self.containers.lock_container(&self.record.id)?;
         if !self.state()?.is_live() {
             userns::enter(&self.record.maps, &request.helpers, UnshareFlags::NEWNS)?;
-            return view::mount(self, &request.root, &request.repo);
+            let root = view::mount(self, &request.root, &request.repo)?;
+            return Ok((root, Some(lock)));
         }
+        drop(lock);
         join::join(self, "copy files of")?;
         let notes = Notes::read(&self.dir)?.unwrap_or_default();
         let not_running = || Error::WrongState {
@@ -207,7 +211,7 @@ impl Container {
         )?;
         // The descriptor is of whoever has the pid now; only if that is still the same is it the container's.
         match init.alive() {
-            true => Ok(root),
+            true => Ok((root, None)),
             false => Err(not_running()),
         }
     }
@@ -225,7 +229,7 @@ pub(crate) fn copy_inside(request: &str) -> Result<()> {
         .ok_or_else(|| Error::NoContainer {
             name: request.id.clone(),
         })?;
-    let root = container.enter_root(&request)?;
+    let (root, _lock) = container.enter_root(&request)?;
     match request.task {
         Task::Pack { follow } => {
             let failed = || Error::io::<io::Error>("read", &request.path);
