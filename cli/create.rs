@@ -57,15 +57,14 @@ pub(crate) struct CreateFlags {
     pull: PullWhen,
     #[command(flatten)]
     flags: PullFlags,
-    /// The image: a name, an id, or a source to pull from
-    image: String,
-    /// The command and its arguments, instead of the image's
+    /// The image (a name, an id, or a source to pull from); behind it, instead of the image's, the command and its
+    /// arguments, none of which is an option of ours
     #[arg(
+        required = true,
         trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
+        value_names = ["IMAGE", "COMMAND"]
     )]
-    command: Vec<String>,
+    image_and_command: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -106,7 +105,7 @@ impl CreateFlags {
 
     fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = Settings {
-            command: self.command.clone(),
+            command: self.image_and_command.iter().skip(1).cloned().collect(),
             life: self.life.settings()?,
             net: self.network.settings()?,
             security: self.security.settings()?,
@@ -156,24 +155,28 @@ impl CreateFlags {
         ))
     }
 
+    fn image(&self) -> &str {
+        self.image_and_command.first().map_or("", String::as_str)
+    }
+
     /// The image, pulled where that is wanted, and the lock that keeps it until the container does.
     fn find_image(&self, context: &Context) -> Result<(Repo, Image, Option<store::Lock>), Failure> {
         let pull = |source: &Source| {
             self.flags
-                .reaching(&self.image)
+                .reaching(self.image())
                 .pull_source(context, source)
                 .map(|pulled| pulled.image.name.to_string())
         };
-        let explicit = Source::is_explicit(&self.image);
-        let mut name = self.image.clone();
+        let explicit = Source::is_explicit(self.image());
+        let mut name = self.image().to_owned();
         if self.pull == PullWhen::Always || (explicit && self.pull != PullWhen::Never) {
-            name = pull(&pull::parse(&self.image)?)?;
+            name = pull(&pull::parse(self.image())?)?;
         }
         if self.pull == PullWhen::Missing && !explicit {
             if let Some(found) = find_here(&name, context)? {
                 return Ok(found);
             }
-            name = pull(&pull::parse(&self.image)?)?;
+            name = pull(&pull::parse(self.image())?)?;
         }
         let repo = context.open_repo_of(&name)?;
         let lock = context.lock_for_reading(&repo)?;

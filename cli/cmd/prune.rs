@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use runtime::{Containers, IdHelpers, RemoveOptions};
 use store::LockKind;
@@ -10,6 +11,9 @@ use super::ps::filter::{Filters, PRUNING};
 use crate::context::{Context, env};
 use crate::prompt;
 use crate::report::{Failure, note, out};
+
+/// A directory of a container that has no record for so long belongs to a create that was cut off.
+const CREATE_TAKES_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Remove all containers that do not run
 #[derive(Debug, clap::Args)]
@@ -38,6 +42,15 @@ pub(crate) fn prune(args: PruneArgs, context: &Context) -> Result<ExitCode, Fail
         helpers: IdHelpers::find(&env("PATH").unwrap_or_default()),
     };
     let mut code = ExitCode::SUCCESS;
+    if args.filters.is_empty()
+        && let Some(before) = context.ago(CREATE_TAKES_AT_MOST)
+        && let Ok(repo) = context.open_repo()
+    {
+        let _lock = context.lock(&repo, LockKind::Shared)?;
+        for id in containers.clear_remains(&repo, before)? {
+            out!("{id}")?;
+        }
+    }
     for (container, state) in containers.list()? {
         if state.is_live() || !filters.match_it(&container, state)? {
             continue;

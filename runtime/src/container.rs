@@ -39,8 +39,8 @@ impl Containers {
         }
     }
 
-    /// Every container with its state, the youngest first. A directory without a record (a create that was cut off) is
-    /// none.
+    /// Every container with its state, the youngest first. A directory without a whole record (a create that was cut off,
+    /// or one of a container that was not to outlive a power cut) is none.
     pub fn list(&self) -> Result<Vec<(Container, State)>> {
         let mut found = Vec::new();
         for id in self.ids()? {
@@ -87,7 +87,7 @@ impl Containers {
     /// Loads a container by its full id; `None` when there is none.
     pub(crate) fn load(&self, id: &str) -> Result<Option<Container>> {
         let dir = self.dir(id);
-        let Some(record) = document::read_optional::<Record>(&dir.join(RECORD))? else {
+        let Some(record) = document::read_whole::<Record>(&dir.join(RECORD))? else {
             return Ok(None);
         };
         Ok(Some(Container {
@@ -148,7 +148,7 @@ impl Containers {
         &self.run_dir
     }
 
-    fn ids(&self) -> Result<Vec<String>> {
+    pub(crate) fn ids(&self) -> Result<Vec<String>> {
         let dir = self.root.join("containers");
         let entries = match std::fs::read_dir(&dir) {
             Ok(entries) => entries,

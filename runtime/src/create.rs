@@ -128,7 +128,12 @@ fn fill(
         maps,
         mounts,
     };
-    document::write(&dir.join(RECORD), &record)?;
+    let path = dir.join(RECORD);
+    if record.settings.life.remove {
+        document::write(&path, &record)?;
+    } else {
+        document::write_lasting(&path, &record)?;
+    }
     Ok(Container {
         record,
         dir: dir.to_owned(),

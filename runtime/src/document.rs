@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
 use serde::Serialize;
@@ -19,6 +19,14 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     })
 }
 
+/// Reads the document at `path`, when there is one and it is whole: one that was torn by a power cut is none.
+pub(crate) fn read_whole<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match read_optional(path) {
+        Err(Error::Document { .. }) => Ok(None),
+        outcome => outcome,
+    }
+}
+
 /// Reads the document at `path`, when there is one.
 pub(crate) fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match read(path) {
@@ -28,8 +36,23 @@ pub(crate) fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T
     }
 }
 
-/// Writes the document at `path`, for its owner's eyes only: environments hold secrets.
+/// Writes the document at `path`, for its owner's eyes only: environments hold secrets. After a power cut it may be torn.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let draft = draft(path, value, false)?;
+    replace(&draft, path).map_err(Error::io("write", path))
+}
+
+/// As [`write`], and whole also after a power cut.
+pub(crate) fn write_lasting<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let draft = draft(path, value, true)?;
+    std::fs::rename(&draft, path).map_err(Error::io("write", path))?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    std::fs::File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(Error::io("sync", dir))
+}
+
+fn draft<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<PathBuf> {
     let text = serde_json::to_vec(value).map_err(|source| Error::Document {
         path: path.to_owned(),
         source,
@@ -41,9 +64,12 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&draft)
-        .and_then(|mut file| file.write_all(&text))
+        .and_then(|mut file| {
+            file.write_all(&text)?;
+            if sync { file.sync_all() } else { Ok(()) }
+        })
         .map_err(Error::io("write", &draft))?;
-    replace(&draft, path).map_err(Error::io("write", path))
+    Ok(draft)
 }
 
 /// Puts `draft` in the place of `path`. Where something is there already the two are exchanged: ext4 makes whoever renames
@@ -69,6 +95,10 @@ mod tests {
             write(&path, &value).expect("written");
             assert_eq!(read::<String>(&path).expect("read"), value);
         }
+        write_lasting(&path, &"newer").expect("written");
+        assert_eq!(read_whole(&path).expect("read"), Some("newer".to_owned()));
+        std::fs::write(&path, "").expect("torn");
+        assert_eq!(read_whole::<String>(&path).expect("read"), None);
         let mode = path.metadata().expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let names: Vec<_> = std::fs::read_dir(dir.path()).expect("read").collect();

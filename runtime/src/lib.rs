@@ -80,6 +80,7 @@ mod process;
 mod protect;
 mod record;
 mod relay;
+mod remains;
 mod remove;
 mod rename;
 mod rootfs;

@@ -12,7 +12,7 @@ use store::Digest;
 use store::oci::ContainerConfig;
 
 use crate::document;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::IdMaps;
 use crate::options::Settings;
 use crate::proc::ProcessId;
@@ -131,9 +131,17 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Reads the notes in a container's directory.
+    /// Reads the notes in a container's directory. Notes that a power cut has torn say that it ran, and no more.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
-        document::read_optional(&dir.join(STATE))
+        match document::read_optional(&dir.join(STATE)) {
+            Err(Error::Document { .. }) => Ok(Some(Self::default())),
+            outcome => outcome,
+        }
+    }
+
+    /// Writes the first notes of a run, which tell also after a power cut that it ran.
+    pub(crate) fn write_lasting(&self, dir: &Path) -> Result<()> {
+        document::write_lasting(&dir.join(STATE), self)
     }
 
     /// Writes the notes into a container's directory.

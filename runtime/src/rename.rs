@@ -26,7 +26,7 @@ impl Container {
         })?;
         self.record = current.record;
         name.clone_into(&mut self.record.name);
-        document::write(&self.dir.join(RECORD), &self.record)?;
+        document::write_lasting(&self.dir.join(RECORD), &self.record)?;
         Ok(self)
     }
 }

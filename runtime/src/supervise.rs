@@ -83,7 +83,11 @@ fn claim(start: &Start) -> Result<Container> {
         supervisor: Some(ProcessId::of(own_pid)?),
         ..Notes::default()
     };
-    claimed.write(&container.dir)?;
+    if container.record.settings.life.remove {
+        claimed.write(&container.dir)?;
+    } else {
+        claimed.write_lasting(&container.dir)?;
+    }
     make_private(&container.bundle)?;
     Ok(container)
 }
