@@ -30,7 +30,7 @@ pub(super) fn describe(container: &Container) -> Result<Value, Failure> {
         "Mounts": mounts(&known),
         "Config": config(container, &known),
         "HostConfig": host_config(container, &known),
-        "NetworkSettings": {"Ports": {}},
+        "NetworkSettings": {"Ports": ports(record)},
         "GraphDriver": {"Name": "overlay", "Data": {
             "LowerDir": known.lower,
             "UpperDir": known.upper,
@@ -121,6 +121,26 @@ fn config(container: &Container, known: &Inspection) -> Value {
     })
 }
 
+/// Where each published port of the container is reached.
+fn ports(record: &Record) -> Value {
+    let mut ports = serde_json::Map::new();
+    for port in &record.settings.net.publish {
+        let inside = format!("{}/{}", port.inside, port.protocol.name());
+        let outside = json!({
+            "HostIp": port.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            "HostPort": port.host.to_string(),
+        });
+        if let Some(list) = ports
+            .entry(inside)
+            .or_insert_with(|| json!([]))
+            .as_array_mut()
+        {
+            list.push(outside);
+        }
+    }
+    Value::Object(ports)
+}
+
 fn host_config(container: &Container, known: &Inspection) -> Value {
     let settings = &container.record.settings;
     let (life, log) = (&settings.life, &settings.life.log);
@@ -180,7 +200,7 @@ fn host_config(container: &Container, known: &Inspection) -> Value {
         "Ulimits": ulimits
             .map(|it| json!({"Name": it.kind, "Soft": it.soft, "Hard": it.hard}))
             .collect::<Vec<_>>(),
-        "PortBindings": {},
+        "PortBindings": ports(&container.record),
         "Privileged": settings.security.privileged,
         "Sysctls": settings.security.sysctls,
     });

@@ -184,8 +184,9 @@ pub(crate) fn network(record: &Record) -> String {
 }
 
 /// The ports that are published, as `0.0.0.0:8080->80/tcp`.
-pub(super) fn ports(_record: &Record) -> String {
-    String::new()
+pub(super) fn ports(record: &Record) -> String {
+    let ports = record.settings.net.publish.iter().map(ToString::to_string);
+    ports.collect::<Vec<_>>().join(", ")
 }
 
 /// The start of an id or a command, unless it is wanted in full.
