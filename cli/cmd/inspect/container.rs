@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runtime::{Container, Inspection, Restart, State};
+use runtime::{Container, Inspection, Record, Restart, State};
 use serde_json::{Map, Value, json};
 
 use crate::cmd::ps::row::network;
