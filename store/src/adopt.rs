@@ -1,7 +1,7 @@
 //! Takes an image from a repository that is only read into our own, so that a container can hold it there.
 //!
 //! What is taken is the image as that repository has it, flattened: owners that were lost there stay lost. Files that
-//! are here already are not read. Nothing names the image here, so it is gone with the last container that holds it.
+//! are here already are not read, and those that are not what their ids say are refused. Nothing names the image here, so it is gone with the last container that holds it.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::image::{Image, commit_config, commit_manifest};
 use crate::layer_parse::SMALL_FILE_BYTES_MAX;
+use crate::mode::Mode;
 use crate::name::RefName;
 use crate::object::{DirTree, ObjectKind, TreeId};
 use crate::repo::Repo;
@@ -34,6 +35,7 @@ pub fn adopt(repo: &Repo, from: &Repo, image: &Image) -> Result<Image> {
         txn: &txn,
         from,
         same_ids: repo.mode().hash() == from.mode().hash(),
+        keeps_ids: from.mode() != Mode::BareUserOnly,
         trees: HashMap::new(),
         files: HashMap::new(),
     };
@@ -60,6 +62,8 @@ struct Taking<'t, 'r> {
     from: &'t Repo,
     /// Whether a file has the same id in both.
     same_ids: bool,
+    /// Whether ids are of what can be read: in `bare-user-only`, owners may be lost that they were made with.
+    keeps_ids: bool,
     trees: HashMap<TreeId, TreeId>,
     files: HashMap<ObjectId, ObjectId>,
 }
@@ -87,6 +91,8 @@ impl Taking<'_, '_> {
             contents: self.txn.put_dirtree(&taken)?,
             meta: self.txn.put_dirmeta(&self.from.read_dirmeta(&id.meta)?)?,
         };
+        self.check(ObjectKind::DirTree, id.contents, taken.contents)?;
+        self.check(ObjectKind::DirMeta, id.meta, taken.meta)?;
         self.trees.insert(id, taken);
         Ok(taken)
     }
@@ -100,8 +106,21 @@ impl Taking<'_, '_> {
             true => id,
             false => self.copy(id)?,
         };
+        self.check(ObjectKind::File, id, taken)?;
         self.files.insert(id, taken);
         Ok(taken)
+    }
+
+    /// Refuses what is not what its id says, where that can be told.
+    fn check(&self, kind: ObjectKind, id: ObjectId, taken: ObjectId) -> Result<()> {
+        if taken == id || !self.same_ids || !self.keeps_ids {
+            return Ok(());
+        }
+        Err(Error::Corrupt {
+            what: format!("{} {id}", kind.as_str()),
+            expected: id.to_string(),
+            found: taken.to_string(),
+        })
     }
 
     fn copy(&self, id: ObjectId) -> Result<ObjectId> {

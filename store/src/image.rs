@@ -317,6 +317,19 @@ pub fn recorded_digest(repo: &Repo, name: &ImageName) -> Result<Option<Digest>> 
     Ok(digest)
 }
 
+/// Whether the commit of that name is the one of these documents: its id tells that even where it cannot be read.
+pub fn is_of_commit(
+    repo: &Repo,
+    name: &ImageName,
+    manifest: &Manifest,
+    config: &ImageConfig,
+) -> Result<bool> {
+    let is = repo.resolve(&RefName::image(name))?;
+    // what is written for it goes with the transaction
+    let made = commit_manifest(&repo.txn()?, name, manifest, config)?;
+    Ok(is == Some(made))
+}
+
 /// The config of that digest, if the repository has it whole.
 pub fn known_config(repo: &Repo, digest: &Digest) -> Option<ImageConfig> {
     load_config(repo, digest).ok()

@@ -164,8 +164,8 @@ pub use gc::{GcOptions, GcReport, gc};
 pub use hash::HashKind;
 pub use id::{DiffId, Digest, ObjectId};
 pub use image::{
-    Image, all_images, commit_image, find_image, find_name, image_documents, images, known_config,
-    load_image, mend_image, named_image, recorded_digest, unix_seconds,
+    Image, all_images, commit_image, find_image, find_name, image_documents, images, is_of_commit,
+    known_config, load_image, mend_image, named_image, recorded_digest, unix_seconds,
 };
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer, mend_layer};
 pub use kept_blob::{BlobKeeper, is_blob_kept, open_kept_blob};

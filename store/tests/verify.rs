@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use store::{
     DiffId, DirTree, Entry, Error, Image, ImageName, Meta, Mtime, ObjectId, ObjectKind, RefName,
-    Repo, S_IFREG, TreeId, VerifyOptions, VerifyReport, Xattrs, replay, verify,
+    Repo, S_IFREG, TreeId, VerifyOptions, VerifyReport, Xattrs, adopt, replay, verify,
 };
 use tars::Item::{Dir, File, Link};
 use tars::{Store, new_store, tar_of};
@@ -418,4 +418,39 @@ fn operations_of_recipes_are_checked() {
         with_recipe(&sample, &longer),
         "is malformed: something stands behind its operations"
     );
+}
+
+/// What is taken into another repository is what its ids say, or nothing is.
+#[test]
+fn a_broken_image_is_not_adopted() {
+    let (sample, other) = (sample(), new_store());
+    let repo = &sample.store.repo;
+    let file = file_at(repo, sample.image.root, "/etc/conf");
+    let path = object(repo, ObjectKind::File, &file);
+    let good = fs::read(&path).expect("read");
+    flip(&path);
+    let error = adopt(&other.repo, repo, &sample.image).expect_err("broken");
+    let text = error.to_string();
+    let start = format!("file {file} is corrupt: expected {file}, found ");
+    assert!(text.starts_with(&start), "{text}");
+    assert!(
+        !other
+            .repo
+            .has(ObjectKind::Commit, &sample.image.flat)
+            .expect("has")
+    );
+    fs::write(&path, good).expect("write");
+    // the name of one file in it is another
+    let Ok(Entry::Dir(etc)) = repo.lookup(sample.image.root, "/etc") else {
+        panic!("no /etc");
+    };
+    let path = object(repo, ObjectKind::DirTree, &etc.contents);
+    let good = fs::read(&path).expect("read");
+    flip(&path);
+    let text = adopt(&other.repo, repo, &sample.image).expect_err("broken");
+    let start = format!("dirtree {0} is corrupt: expected {0}, found ", etc.contents);
+    assert!(text.to_string().starts_with(&start), "{text}");
+    fs::write(&path, good).expect("write");
+    let taken = adopt(&other.repo, repo, &sample.image).expect("adopt");
+    assert_eq!(taken.root, sample.image.root);
 }
