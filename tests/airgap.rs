@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::needs;
 use crate::support::image::{Form, Image, Layer, Layout, Tar};
 use crate::support::ostree::Ostree;
@@ -160,6 +162,83 @@ fn a_host_without_the_old_image_is_told_so() {
         .fails(1)
         .one_error()
         .err_has("error: cannot load the bundle: its ids are SHA-256, and those of a repository with mode berth-bare-user-blake3 are BLAKE3\n");
+}
+
+/// Any public key, in PEM and base64.
+const KEY: &str = "\
+    LS0tLS1CRUdJTiBQVUJMSUMgS0VZLS0tLS0KTUZrd0V3WUhLb1pJemowQ0FRWUlLb1pJemowREFRY0RRZ0FFVGFqdWl0WGlhSFkw\
+    VkgxMjVCK2VMSGRidXBQTwpJcDRqRXFQVS9aSVh1V1lydFI3QjJqdHBEUFA5ZHR3cnBsVjBVQWlEUnhoUnQzYzFUR2hvOENHRXdB\
+    PT0KLS0tLS1FTkQgUFVCTElDIEtFWS0tLS0tCg==";
+
+/// A bundle has no signatures, so a policy that asks for one lets none in.
+#[test]
+fn a_policy_is_asked_about_bundles_and_archives() {
+    let (here, there) = (Home::new(), Home::new());
+    two(&here);
+    there.berth(["images"]).ok();
+    let old = format!("oci:{}", here.join("old").display());
+    there.berth(["pull", "-q", &old]).ok();
+    here.berth(["save", "--since", "old", "-o", "new.bundle", "new"])
+        .ok();
+    let bundle = fs::read(here.join("new.bundle")).unwrap();
+    let path = there.write("update", &bundle);
+    here.berth(["save", "-o", "archive.tar", "new"]).ok();
+    let archive = fs::read(here.join("archive.tar")).unwrap();
+    let before = listing(&there.repo());
+    for (requirement, why) in [
+        (json!({"type": "reject"}), "it rejects the image"),
+        (
+            json!({"type": "sigstoreSigned", "keyData": KEY}),
+            "it asks for a signature, and the image has none",
+        ),
+        (
+            json!({"type": "signedBy"}),
+            "it asks for signedBy, which berth cannot check",
+        ),
+    ] {
+        let default = json!([{"type": "insecureAcceptAnything"}]);
+        let scopes = json!({"": [requirement]});
+        let text = json!({
+            "default": default,
+            "transports": {"docker-archive": scopes, "oci-archive": scopes},
+        });
+        let policy = there.write("policy.json", text.to_string());
+        let flag = format!("--signature-policy={}", policy.display());
+        let line = format!(": policy {} refuses it: {why}\n", policy.display());
+        let of_bundle = format!("error: cannot load the bundle{line}");
+        let load = |args: &[&str]| there.berth(["load", &flag].iter().chain(args));
+        load(&["-i", path.to_str().unwrap()])
+            .fails(1)
+            .one_error()
+            .err_has(&of_bundle);
+        load(&[])
+            .input(bundle.clone())
+            .fails(1)
+            .one_error()
+            .err_has(&of_bundle);
+        load(&[])
+            .input(archive.clone())
+            .fails(1)
+            .one_error()
+            .err_has(&line);
+        assert_eq!(listing(&there.repo()), before);
+    }
+    // that of the user counts without a flag
+    fs::create_dir_all(there.join(".config/containers")).unwrap();
+    let reject = json!({"default": [{"type": "reject"}]}).to_string();
+    there.write(".config/containers/policy.json", reject);
+    let load = || there.berth(["load"]).env("HOME", there.path());
+    load().input(bundle.clone()).fails(1).one_error();
+    assert_eq!(listing(&there.repo()), before);
+    let accept = json!({"default": [{"type": "insecureAcceptAnything"}]}).to_string();
+    there.write(".config/containers/policy.json", accept);
+    load().input(bundle.clone()).ok();
+    there
+        .berth(["load", "--keep-blobs"])
+        .input(bundle)
+        .fails(2)
+        .one_error()
+        .err_has("error: a bundle has no blobs to keep\n");
 }
 
 #[test]

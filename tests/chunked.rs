@@ -268,6 +268,9 @@ fn tables_that_lie_are_found_out() {
     };
     let order = "its table of contents has chunks out of order";
     is_fetched_whole(estargz(&new(), &swapped), Ranges::Good, order);
+    let owner = |toc: &mut Vec<Value>| entry(toc, "lib/one")["userName"] = "n".repeat(33).into();
+    let long = "its table of contents has an owner's name over 32 bytes";
+    is_fetched_whole(estargz(&new(), &owner), Ranges::Good, long);
     let time = |toc: &mut Vec<Value>| entry(toc, "lib/hard")["modtime"] = "".into();
     is_fetched_whole(estargz(&new(), &time), Ranges::Good, mismatch);
 }

@@ -234,6 +234,29 @@ fn pages_without_end_end() {
         .err_has("tags of app is too large: the limit is 4194304 bytes\n");
 }
 
+#[test]
+fn a_tag_ends_at_128_bytes() {
+    let home = Home::new();
+    for (size, is_taken) in [(128, true), (129, false)] {
+        let image = Image::of(Tar::new().file("a", "a"));
+        let tag = "t".repeat(size);
+        let body = json!({"tags": ["a", tag]}).to_string();
+        let registry = Double::serve(&image, move |asked| {
+            let is_list = asked.path.contains("/tags/list");
+            is_list.then(|| Answer::ok(body.clone()))
+        });
+        let list = home.berth(["tags", &registry.url()]);
+        match is_taken {
+            true => drop(list.ok().out_has(&tag)),
+            false => drop(
+                list.fails(1)
+                    .one_error()
+                    .err_has(" cannot be followed: a tag is over 128 bytes\n"),
+            ),
+        }
+    }
+}
+
 /// Who may not list a repository may still look at its image.
 #[test]
 fn inspect_does_without_tags() {

@@ -47,7 +47,7 @@ pub(crate) fn load(args: LoadArgs, context: &Context) -> Result<ExitCode, Failur
             })?;
             let head = head(&mut file)?;
             if store::is_bundle(head.get_ref()) {
-                return load_bundle(context, &mut head.chain(file));
+                return load_held(&args, context, &mut head.chain(file));
             }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             load_archive(&args, context, &path, &name)
@@ -61,7 +61,7 @@ pub(crate) fn load(args: LoadArgs, context: &Context) -> Result<ExitCode, Failur
             }
             let head = head(&mut stdin)?;
             if store::is_bundle(head.get_ref()) {
-                return load_bundle(context, &mut head.chain(stdin));
+                return load_held(&args, context, &mut head.chain(stdin));
             }
             context.writable_repo()?;
             let file = spool(&mut head.chain(stdin), &context.scratch())?;
@@ -70,6 +70,19 @@ pub(crate) fn load(args: LoadArgs, context: &Context) -> Result<ExitCode, Failur
             load_archive(&args, context, Path::new("/dev/stdin"), "stdin")
         }
     }
+}
+
+/// Loads a bundle, if a policy lets it come here.
+fn load_held(
+    args: &LoadArgs,
+    context: &Context,
+    bundle: &mut dyn Read,
+) -> Result<ExitCode, Failure> {
+    if args.keep_blobs {
+        return Err(Failure::usage("a bundle has no blobs to keep"));
+    }
+    fetch::hold_bundle(&args.flags.source(context)?)?;
+    load_bundle(context, bundle)
 }
 
 /// Loads what is no bundle; an image without a name is called `name`.

@@ -6,12 +6,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek as _};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::limits::{ARCHIVE_ENTRIES_MAX, ARCHIVE_LINKS_MAX, ARCHIVE_PATH_BYTES_MAX};
+use crate::limits::{
+    ARCHIVE_ENTRIES_MAX, ARCHIVE_HEAD_BYTES_MAX, ARCHIVE_LINKS_MAX, ARCHIVE_PATH_BYTES_MAX,
+};
 use crate::spool::{self, Spooled};
 
 /// An archive and where its entries are.
@@ -106,15 +108,42 @@ impl Read for EntryReader<'_> {
     }
 }
 
+/// An archive while it is read through: only heads are read, since what entries hold is skipped.
+struct Heads<'a> {
+    file: &'a File,
+    /// How many bytes were read in one go.
+    read: u64,
+}
+
+impl Read for Heads<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.read += count as u64;
+        match self.read > ARCHIVE_HEAD_BYTES_MAX {
+            true => Err(io::Error::other(format!(
+                "the head of an entry is over {ARCHIVE_HEAD_BYTES_MAX} bytes"
+            ))),
+            false => Ok(count),
+        }
+    }
+}
+
+impl Seek for Heads<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.read = 0;
+        self.file.seek(to)
+    }
+}
+
 fn index(place: &str, mut file: &File) -> Result<HashMap<String, Entry>> {
     let read = |error: io::Error| Error::Store(store::Error::malformed(place, error.to_string()));
     file.rewind().map_err(read)?;
     let mut entries = HashMap::new();
-    let mut archive = tar::Archive::new(file);
-    for entry in archive.entries_with_seek().map_err(read)? {
+    let mut archive = tar::Archive::new(Heads { file, read: 0 });
+    for (number, entry) in archive.entries_with_seek().map_err(read)?.enumerate() {
         let entry = entry.map_err(read)?;
         let name = entry.path_bytes();
-        if name.len() > ARCHIVE_PATH_BYTES_MAX || entries.len() == ARCHIVE_ENTRIES_MAX {
+        if name.len() > ARCHIVE_PATH_BYTES_MAX || number == ARCHIVE_ENTRIES_MAX {
             let limit =
                 format!("{ARCHIVE_ENTRIES_MAX} entries, {ARCHIVE_PATH_BYTES_MAX} bytes of path");
             return Err(Error::too_large(place, limit));

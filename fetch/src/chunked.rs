@@ -138,7 +138,7 @@ impl Fetch<'_> {
                 false => Form::Frames,
             };
             if form == Form::Frames {
-                read.toc.complete_names();
+                read.toc.complete_names().map_err(malformed)?;
             }
             let corrupt = |error: std::io::Error| malformed(error.to_string());
             let tar_split = read.tar_split.map(TarSplit::new).transpose();

@@ -146,7 +146,7 @@ impl What {
         // layers that have to be compressed anew are known by the config
         let is_unpacked = matches!(source, Source::Ostree(_));
         match (self, sink.form()) {
-            (Self::Index(index), _) => send_index(&sending, &index, 0, None),
+            (Self::Index(index), _) => send_index(&sending, &index, None),
             (Self::Image(chosen), form) if form == Form::Tars || is_unpacked => {
                 let image = chosen.resolve(transport, &options.platform, None, options.progress)?;
                 send_image(&sending, &image.manifest, Some(&image.config), true, None)

@@ -63,6 +63,8 @@ pub const AUTH_FILE_BYTES_MAX: u64 = 4 << 20;
 pub const TAGS_PAGE: usize = 1000;
 /// The largest page of tags, in bytes.
 pub const TAGS_BYTES_MAX: u64 = 4 << 20;
+/// The longest tag, in bytes: no reference has a longer one.
+pub const TAG_BYTES_MAX: usize = 128;
 /// The most tags of one repository.
 pub const TAGS_MAX: usize = 1 << 18;
 /// The largest signature policy or key of one, in bytes.
@@ -91,6 +93,8 @@ pub const SPOOL_BYTES_MAX: u64 = 64 << 30;
 pub const DAEMON_TIMEOUT: Duration = Duration::from_secs(600);
 /// The most entries of an archive that holds images.
 pub const ARCHIVE_ENTRIES_MAX: usize = 1 << 16;
+/// The most that an archive may say of one entry before its content, in bytes: long names, extended headers.
+pub const ARCHIVE_HEAD_BYTES_MAX: u64 = 1 << 20;
 /// The longest path in an archive that holds images, in bytes.
 pub const ARCHIVE_PATH_BYTES_MAX: usize = 4096;
 /// How many links may lead to one file of an archive.

@@ -22,7 +22,7 @@ use self::scope::Scope;
 use self::sigstore::SigstoreSigned;
 use crate::error::{Error, Result};
 use crate::limits::POLICY_BYTES_MAX;
-use crate::source::Source;
+use crate::source::{Pick, Source};
 use crate::transport::{SourceOptions, Transport, read_limited};
 
 /// The requirements of each scope.
@@ -64,7 +64,13 @@ impl Policy {
         })
     }
 
-    fn check(&self, source: &Source, transport: &dyn Transport, digests: &[Digest]) -> Result<()> {
+    /// Without a transport there is nobody who could have a signature.
+    fn check(
+        &self,
+        source: &Source,
+        transport: Option<&dyn Transport>,
+        digests: &[Digest],
+    ) -> Result<()> {
         let refused = |why: String| Error::Policy {
             path: self.path.clone(),
             why,
@@ -113,9 +119,29 @@ pub(crate) fn hold(
     digests: &[Digest],
 ) -> Result<()> {
     match &options.policy {
-        Some(path) => Policy::read(path)?.check(source, transport, digests),
+        Some(path) => Policy::read(path)?.check(source, Some(transport), digests),
         None => Ok(()),
     }
+}
+
+/// Refuses a bundle ([`store::read_bundle`]) where the policy of `options` does not let an archive come here that is not
+/// signed: a bundle has no place for signatures.
+pub fn hold_bundle(options: &SourceOptions) -> Result<()> {
+    let Some(path) = &options.policy else {
+        return Ok(());
+    };
+    // an archive's path is no scope, so it does not matter
+    let archive = Source::DockerArchive {
+        path: PathBuf::new(),
+        pick: Pick::Only,
+    };
+    let policy = Policy::read(path);
+    let held = policy.and_then(|policy| policy.check(&archive, None, &[]));
+    held.map_err(|error| Error::Source {
+        verb: "load",
+        name: "the bundle".into(),
+        source: Box::new(error),
+    })
 }
 
 /// Reads the text of a policy; the error says what is wrong with it.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use store::oci::{Descriptor, media};
-use store::{DiffId, Digest};
+use store::{DiffId, Digest, LayerLimits};
 
 use crate::error::{Error, Result};
 use crate::rewrite::bare;
@@ -65,6 +65,13 @@ pub(crate) fn recompress(
     old: &Descriptor,
     scratch: &Path,
 ) -> Result<Remade> {
+    let limit = LayerLimits::default().tar_bytes_max;
+    if size > limit {
+        let what = format!("layer {diff_id}");
+        return Err(Error::too_large(what, format!("{limit} bytes")));
+    }
+    // one byte more is enough for another diff id
+    let tar = &mut tar.take(size + 1);
     let (packer, media_type) = match old.media_type.contains("zstd") {
         true => (Packer::Zstd { size }, old.media_type.clone()),
         false => (Packer::Gzip, gzip_type(&old.media_type)),
@@ -269,5 +276,27 @@ mod tests {
             .and_then(|mut from| from.read_to_string(&mut rest).map_err(|_| Error::Stopped))
             .expect("read");
         assert_eq!((rest.as_str(), remade.blob.size), ("ar", 3));
+    }
+    #[test]
+    fn no_more_is_compressed_than_the_tar_is_long() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let diff_id = DiffId::new(*Digest::of(b"tar").as_bytes());
+        let try_with = |size: u64| {
+            let mut endless = io::repeat(0).take(1 << 30);
+            let error = recompress((&mut endless, size), &diff_id, &bare(), directory.path());
+            let read = (1 << 30) - endless.limit();
+            (error.expect_err("not this one").to_string(), read)
+        };
+        let (error, read) = try_with(1000);
+        assert!(error.starts_with("diff id of layer "), "{error}");
+        assert_eq!(read, 1001);
+        let limit = LayerLimits::default().tar_bytes_max;
+        assert_eq!(
+            try_with(limit + 1),
+            (
+                format!("layer {diff_id} is too large: the limit is {limit} bytes"),
+                0
+            )
+        );
     }
 }

@@ -11,6 +11,7 @@ use store::{Broken, DiffId, ImageName, Layer, Repo, VerifyOptions, VerifyReport}
 
 use crate::error::{Error, Result};
 use crate::lock::lock_shared;
+use crate::policy;
 use crate::pull::{PullOptions, fetch_all};
 use crate::resolve::choose;
 use crate::source::Source;
@@ -76,7 +77,10 @@ fn mend(
         true => Some(open(source, &options.source, options.progress)?),
         false => None,
     };
-    let (manifest, config) = documents(repo, name, transport.as_deref(), options, found)?;
+    let (manifest, config) = match transport.as_deref().filter(|_| found.documents_broken) {
+        Some(transport) => documents(repo, name, source, transport, options)?,
+        None => store::image_documents(repo, name)?,
+    };
     let broken_layers = broken_layers(repo, &manifest, &config, found)?;
     let fetched = match transport.as_deref() {
         Some(transport) => fetch_all(
@@ -115,31 +119,38 @@ fn mend(
     Ok(())
 }
 
-/// Manifest and config: the store's, or, when those are broken, the source's.
+/// Manifest and config from the source, which must be those of the very image that the store has, and may come here.
 fn documents(
     repo: &Repo,
     name: &ImageName,
-    transport: Option<&dyn Transport>,
+    source: &Source,
+    transport: &dyn Transport,
     options: &PullOptions<'_>,
-    found: &VerifyReport,
 ) -> Result<(Manifest, ImageConfig)> {
-    if let (true, Some(transport)) = (found.documents_broken, transport) {
-        let chosen = choose(transport, &options.platform)?;
-        if let Some(digest) = store::recorded_digest(repo, name)?
-            && digest != chosen.manifest.digest()
-        {
-            return Err(store::Error::Mismatch {
-                what: format!("image {name} at its source"),
-                expected: digest.to_string(),
-                found: chosen.manifest.digest().to_string(),
-            }
-            .into());
+    let chosen = choose(transport, &options.platform)?;
+    policy::hold(&options.source, source, transport, &chosen.digests())?;
+    let recorded = store::recorded_digest(repo, name)?;
+    if let Some(digest) = recorded.filter(|digest| *digest != chosen.manifest.digest()) {
+        return Err(store::Error::Mismatch {
+            what: format!("image {name} at its source"),
+            expected: digest.to_string(),
+            found: chosen.manifest.digest().to_string(),
         }
-        let known = store::known_config(repo, &chosen.manifest.config.digest);
-        let resolved = chosen.resolve(transport, &options.platform, known, options.progress)?;
-        return Ok((resolved.manifest, resolved.config));
+        .into());
     }
-    Ok(store::image_documents(repo, name)?)
+    let known = store::known_config(repo, &chosen.manifest.config.digest);
+    let resolved = chosen.resolve(transport, &options.platform, known, options.progress)?;
+    let (manifest, config) = (resolved.manifest, resolved.config);
+    if recorded.is_none() && !store::is_of_commit(repo, name, &manifest, &config)? {
+        return Err(store::Error::Refused {
+            verb: "tell",
+            thing: format!("which image {name} was"),
+            why: "its commit cannot be read, and is not that of the image at its source: pull it again"
+                .into(),
+        }
+        .into());
+    }
+    Ok((manifest, config))
 }
 
 /// The layers that must be fetched, each once.

@@ -10,7 +10,7 @@
 //! Invariant: config and diff ids never change, so what arrives is the image that left; [`Sent`] says when its manifest
 //! is another one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -142,11 +142,17 @@ pub(crate) fn send_image(
 }
 
 /// Sends an index with all that it names.
-pub(crate) fn send_index(
+pub(crate) fn send_index(sending: &Sending<'_>, index: &Index, name: Option<&str>) -> Result<Sent> {
+    send_below(sending, index, 0, name, &mut HashSet::new())
+}
+
+/// The same at a depth; each of the manifests that are `done` is sent once, however often and deep it is named.
+fn send_below(
     sending: &Sending<'_>,
     index: &Index,
     depth: usize,
     name: Option<&str>,
+    done: &mut HashSet<Digest>,
 ) -> Result<Sent> {
     let digest = Digest::of(&index.raw);
     if depth > INDEX_DEPTH_MAX {
@@ -172,10 +178,13 @@ pub(crate) fn send_index(
         return Ok(sent);
     }
     for entry in &index.manifests {
+        if !done.insert(entry.digest) {
+            continue;
+        }
         let raw = crate::resolve::manifest(sending.transport, entry)?;
         let below = match Document::parse(raw, &entry.media_type)? {
             Document::Manifest(manifest) => send_image(sending, &manifest, None, false, None)?,
-            Document::Index(index) => send_index(sending, &index, depth + 1, None)?,
+            Document::Index(index) => send_below(sending, &index, depth + 1, None, done)?,
         };
         sent.layers += below.layers;
         sent.blobs += below.blobs;
@@ -285,10 +294,6 @@ impl Sending<'_> {
 
     fn layer(&self, blob: &Descriptor, diff_id: Option<&DiffId>) -> Result<Went> {
         let (transport, sink) = (self.transport, self.sink);
-        if blob.size > LAYER_BYTES_MAX {
-            let limit = format!("{LAYER_BYTES_MAX} bytes");
-            return Err(Error::too_large(format!("layer {}", blob.digest), limit));
-        }
         let digest = blob.digest;
         if sink.has_blob(blob)? || sink.take_over(blob)? {
             (self.progress)(Event::LayerKnown { digest });
@@ -391,11 +396,14 @@ impl Sending<'_> {
 
     /// Opens a blob of the transport, verified while it is read unless it is taken up in its middle.
     fn open(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send + '_>> {
+        let what = format!("blob {}", blob.digest);
+        if blob.size > LAYER_BYTES_MAX {
+            return Err(Error::too_large(what, format!("{LAYER_BYTES_MAX} bytes")));
+        }
         let bytes = self.transport.blob(blob, offset, self.progress)?;
         if offset > 0 {
             return Ok(bytes);
         }
-        let what = format!("blob {}", blob.digest);
         Ok(Box::new(Verified::new(bytes, what, blob)))
     }
 }

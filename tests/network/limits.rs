@@ -228,6 +228,15 @@ fn an_archive_ends_at_its_limits() {
     };
     archive(&home, entries(1 << 16), None);
     archive(&home, entries((1 << 16) + 1), Some(large));
+    // those that no image needs count as well
+    let add = |tar: Tar, number: usize| tar.dir(&format!("d{number}"));
+    let dirs = (0..(1 << 16) - 2).fold(Tar::new(), add);
+    archive(&home, dirs, Some(large));
+    // `1048064 comment=` and the end of the line, behind a block of header
+    let comment = |size: usize| Tar::new().pax(&[("comment", "x".repeat(size - 512 - 17))]);
+    archive(&home, comment(1 << 20), None);
+    let head = "a.tar is malformed: the head of an entry is over 1048576 bytes";
+    archive(&home, comment((1 << 20) + 1), Some(head));
     let path = |size: usize| {
         let name = "n/".repeat(size / 2) + &"x".repeat(size % 2);
         Tar::new().gnu_long(b'L', &name).file("n", "")

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{judge, manifest_digest, pushed, sample};
 use crate::needs;
-use crate::support::image::{Form, Image, Layout, OCI_CONFIG, OCI_MANIFEST, Tar};
+use crate::pull::double::{Answer, Double};
+use crate::support::image::{Form, Image, Layout, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Tar};
 use crate::support::registry::Registry;
 use crate::support::{Home, digest, images, read_json};
 
@@ -182,6 +183,64 @@ fn all_of_an_index_is_copied() {
     .one_error()
     .err_has("cannot use docker-archive for an index of several images: not supported");
     assert!(!home.join("x.tar").exists());
+}
+
+/// However often an index names a manifest, it is asked for once.
+#[test]
+fn what_an_index_names_again_is_not_asked_for_again() {
+    let home = Home::new();
+    let image = Image::of(Tar::new().file("a", "a"));
+    let manifest = serde_json::to_vec(&image.manifest()).unwrap();
+    let named = |media_type: &str, raw: &[u8], times: usize| {
+        let entry = json!({"mediaType": media_type, "digest": digest(raw), "size": raw.len()});
+        let index =
+            json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": vec![entry; times]});
+        serde_json::to_vec(&index).unwrap()
+    };
+    let inner = named(OCI_MANIFEST, &manifest, 30);
+    let outer = named(OCI_INDEX, &inner, 20);
+    let (inner_path, manifest_path) = (digest(&inner), digest(&manifest));
+    let registry = Double::serve(&image, move |asked| {
+        let index = |raw: &Vec<u8>| Answer::ok(raw.clone()).with("Content-Type", OCI_INDEX);
+        match &asked.path {
+            path if path.ends_with("/manifests/latest") => Some(index(&outer)),
+            path if path.ends_with(&inner_path) => Some(index(&inner)),
+            path if path.ends_with(&digest(&manifest)) => {
+                Some(Answer::ok(manifest.clone()).with("Content-Type", OCI_MANIFEST))
+            }
+            _ => None,
+        }
+    });
+    home.berth(["copy", "-q", "--all", &registry.url(), "oci:all:x"])
+        .ok();
+    check_blobs(&home.join("all"));
+    assert_eq!(names(&home.join("all/blobs/sha256")).len(), 5);
+    assert_eq!(registry.asked(&manifest_path).len(), 1);
+    assert_eq!(registry.asked("/manifests/").len(), 3);
+}
+
+#[test]
+fn every_blob_of_an_index_ends_at_the_limit() {
+    let home = Home::new();
+    let image = Image::of(Tar::new().file("a", "a"));
+    for (number, part) in ["/config", "/layers/0"].into_iter().enumerate() {
+        let mut layout = Layout::new(&home.join(format!("large{number}")));
+        layout.put_image(&image);
+        let mut manifest = image.manifest();
+        let blob = manifest.pointer_mut(part).unwrap();
+        blob["size"] = ((64_u64 << 30) + 1).into();
+        let large = blob["digest"].as_str().unwrap().to_owned();
+        let entry = layout.put(OCI_MANIFEST, &serde_json::to_vec(&manifest).unwrap());
+        let index = layout.put_index(&[entry]);
+        layout.name(index, "latest");
+        let source = format!("oci:large{number}:latest");
+        home.berth(["copy", "--all", &source, "oci:out:x"])
+            .fails(1)
+            .one_error()
+            .err_has(&format!(
+                ": blob {large} is too large: the limit is 68719476736 bytes\n"
+            ));
+    }
 }
 
 #[test]

@@ -237,6 +237,29 @@ fn an_upload_is_taken_up_where_the_registry_has_it() {
 }
 
 #[test]
+fn a_registry_that_says_nonsense_of_an_upload_gets_all_of_it_again() {
+    let home = Home::new();
+    let image = sample(Form::Plain);
+    stored(&home, "app", &image, &[]);
+    let registry = Uploads::serve(move |asked, tries| match asked.method.as_str() {
+        "PATCH" if tries == 1 => Some(Answer::Break { after: 1000 }),
+        "GET" if asked.path.contains("/uploads/") => {
+            let location = ("Location".to_owned(), asked.path.clone());
+            let range = ("Range".to_owned(), format!("0-{}", u64::MAX));
+            Some(Answer::Status(204, vec![location, range]))
+        }
+        _ => None,
+    });
+    let url = format!("docker://{}/app:1", registry.host());
+    home.berth(["push", "--jobs=1", "app", &url]).ok();
+    let patches = registry.asked("PATCH");
+    assert_eq!(patches.len(), 2);
+    assert_eq!(patches[1].header("content-range"), None);
+    assert_eq!(patches[1].body, image.layers[1].blob);
+    assert!(registry.has_manifest("1"));
+}
+
+#[test]
 fn credentials_do_not_follow_an_upload_to_another_host() {
     let home = Home::new();
     let image = sample(Form::Plain);

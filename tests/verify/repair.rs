@@ -175,6 +175,71 @@ fn broken_documents_come_from_the_source() {
     assert_eq!(it.fetched(), [1, 1, 1], "no layer is fetched for it");
 }
 
+/// The id of a commit says which image it was of, even where the commit is no more.
+#[test]
+fn an_image_without_its_commit_is_not_made_another() {
+    needs!(Registry);
+    let it = Pulled::new();
+    let escaped = it.name.replace(':', "_3A").replace('/', "_2F");
+    let reference = format!("root/repo/refs/heads/ociimage/{escaped}");
+    let id = fs::read_to_string(it.home.join(reference)).unwrap();
+    let commit = it.object(id.trim(), "commit");
+    let good = fs::read(&commit).unwrap();
+    let tar = Tar::new().file("opt/app/data", "other");
+    let other = it.home.join("other");
+    Layout::with(&other, &Image::new([Layer::new(tar.finish(), Form::Gzip)]));
+    it.registry.push_layout(&other, "app:latest");
+    let objects = || it.home.sh("find root/repo/objects -type f | sort").ok();
+    for damage in [
+        &(|| fs::remove_file(&commit).unwrap()) as &dyn Fn(),
+        &|| fs::write(&commit, "no commit").unwrap(),
+    ] {
+        damage();
+        let before = objects().stdout;
+        it.home
+            .berth(["verify", "--repair", &it.name])
+            .fails(1)
+            .one_error()
+            .err_has(&format!(
+                "error: cannot repair {0}: cannot tell which image {0} was: its commit cannot be read, \
+                 and is not that of the image at its source: pull it again\n",
+                it.name
+            ));
+        assert_eq!(objects().stdout, before);
+    }
+    it.registry
+        .push_layout(&it.home.join("layout"), "app:latest");
+    it.repair();
+    assert_eq!(fs::read(&commit).unwrap(), good);
+    assert_eq!(it.fetched(), [1, 1, 1]);
+}
+
+#[test]
+fn a_repair_asks_the_policy() {
+    needs!(Registry);
+    let it = Pulled::new();
+    let found = it
+        .home
+        .sh("grep -rlF --include='*.file' '\"schemaVersion\"' root/repo/objects");
+    let document = it.home.join(found.ok().text());
+    flip(&document);
+    let bad = fs::read(&document).unwrap();
+    let text = json!({"default": [{"type": "reject"}]}).to_string();
+    let policy = it.home.write("policy.json", text);
+    let flag = format!("--signature-policy={}", policy.display());
+    it.home
+        .berth(["verify", "--repair", &flag, &it.name])
+        .fails(1)
+        .one_error()
+        .err_has(&format!(
+            "error: cannot repair {}: policy {} refuses it: it rejects the image\n",
+            it.name,
+            policy.display()
+        ));
+    assert_eq!(fs::read(&document).unwrap(), bad);
+    it.repair();
+}
+
 #[test]
 fn an_image_from_a_layout_is_repaired_from_there() {
     let home = Home::new();

@@ -5,6 +5,7 @@
 //! zstd:chunked form, whose frames are cut in the same way.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::ops::Range;
 
 use flate2::read::GzDecoder;
@@ -15,12 +16,14 @@ use store::{Digest, ObjectId};
 use super::headers::Headers;
 use super::plan::{Item, Local, Row, Tail};
 use super::toc::{Entry, Kind, Toc};
-use crate::limits::TOC_COMPRESSED_BYTES_MAX;
+use crate::limits::{TOC_BYTES_MAX, TOC_COMPRESSED_BYTES_MAX};
 
 /// The annotation that has the digest of the table's JSON.
 const TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
 /// The name of the table in the tar.
 const TOC_NAME: &str = "stargz.index.json";
+/// The most that stands before the table in its tar, in bytes.
+const TOC_HEAD_BYTES_MAX: u64 = 1 << 20;
 /// The size of the footer, in bytes.
 const FOOTER_BYTES: usize = 51;
 /// An empty gzip member with an extra field, up to the offset: ten bytes of head, the field's length, `SG`, and the
@@ -69,7 +72,8 @@ pub(crate) fn toc_range(blob: &Descriptor, footer: &[u8]) -> Result<Range<u64>, 
 /// Reads the table from its member, and holds it to its digest.
 pub(crate) fn read(member: &[u8], expected: Digest) -> Result<Toc, String> {
     let broken = |error: std::io::Error| format!("its table of contents is corrupt: {error}");
-    let mut tar = tar::Archive::new(GzDecoder::new(member));
+    let limited = GzDecoder::new(member).take(TOC_BYTES_MAX + TOC_HEAD_BYTES_MAX);
+    let mut tar = tar::Archive::new(limited);
     let mut entries = tar.entries().map_err(broken)?;
     let file = entries.next().ok_or("it has no table of contents")?;
     let file = file.map_err(broken)?;
@@ -81,14 +85,14 @@ pub(crate) fn read(member: &[u8], expected: Digest) -> Result<Toc, String> {
         hash: Sha256::new(),
     };
     let mut toc = Toc::read(&mut json)?;
-    toc.complete_names();
     let found = Digest::new(json.hash.finalize().into());
-    match found == expected {
-        true => Ok(toc),
-        false => Err(format!(
+    if found != expected {
+        return Err(format!(
             "digest of its table of contents does not match: expected {expected}, found {found}"
-        )),
+        ));
     }
+    toc.complete_names()?;
+    Ok(toc)
 }
 
 struct Hashed<R> {
@@ -261,6 +265,36 @@ mod tests {
         assert_eq!(
             toc_range(&blob(1051), &footer),
             Err("it has no footer of eStargz".into())
+        );
+    }
+
+    /// The member of a table, after an extended header of so many bytes.
+    fn member(json: &[u8], before: usize) -> Vec<u8> {
+        let packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut builder = tar::Builder::new(packed);
+        let value = vec![b'x'; before];
+        builder
+            .append_pax_extensions([("comment", value.as_slice())])
+            .expect("append");
+        let mut header = tar::Header::new_ustar();
+        header.set_size(json.len() as u64);
+        builder
+            .append_data(&mut header, TOC_NAME, json)
+            .expect("append");
+        let packed = builder.into_inner().expect("tar");
+        packed.finish().expect("gzip")
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_a_table_is_not_read() {
+        let json = br#"{"version":1,"entries":[]}"#;
+        assert!(read(&member(json, 1000), Digest::of(json)).is_ok());
+        let large = member(json, (TOC_BYTES_MAX + TOC_HEAD_BYTES_MAX) as usize);
+        assert!(large.len() < 1 << 20, "{}", large.len());
+        let error = read(&large, Digest::of(json)).expect_err("too large");
+        assert!(
+            error.starts_with("its table of contents is corrupt: "),
+            "{error}"
         );
     }
 

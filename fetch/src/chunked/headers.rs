@@ -53,7 +53,8 @@ impl Headers {
     /// What stands behind a payload; `None` where that cannot be made.
     pub(crate) fn tail(&self, entries: &[Entry], tail: &Tail) -> Option<Vec<u8>> {
         let block = BLOCK as u64;
-        let padding = usize::try_from(tail.size.next_multiple_of(block) - tail.size).ok()?;
+        let padding = tail.size.checked_next_multiple_of(block)? - tail.size;
+        let padding = usize::try_from(padding).ok()?;
         let headers = self.made(entries.get(tail.entries.clone())?)?;
         Some([vec![0; padding], headers].concat())
     }
@@ -208,5 +209,10 @@ mod tests {
             let made = headers.tail(&[entry(odd.clone())], &tail);
             assert!(made.is_none(), "{odd}");
         }
+        let tail = Tail {
+            size: u64::MAX,
+            entries: 0..1,
+        };
+        assert!(headers.tail(&entries, &tail).is_none(), "no padding");
     }
 }

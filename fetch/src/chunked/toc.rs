@@ -16,6 +16,8 @@ use crate::limits::{TOC_BYTES_MAX, TOC_ENTRIES_MAX};
 
 /// The only version there is, in both forms.
 const VERSION: u64 = 1;
+/// The longest name of an owner or group that is given to further entries, in bytes: a plain header has no room for more.
+const OWNER_NAME_BYTES_MAX: usize = 32;
 
 /// A table of contents.
 #[derive(Debug, Deserialize)]
@@ -134,7 +136,16 @@ impl Toc {
     }
 
     /// Gives every entry the names of its owner and group: eStargz's writer gives them only where they change.
-    pub(crate) fn complete_names(&mut self) {
+    pub(crate) fn complete_names(&mut self) -> Result<(), String> {
+        let names = self
+            .entries
+            .iter()
+            .flat_map(|it| [&it.user_name, &it.group_name]);
+        if names.into_iter().any(|it| it.len() > OWNER_NAME_BYTES_MAX) {
+            return Err(format!(
+                "its table of contents has an owner's name over {OWNER_NAME_BYTES_MAX} bytes"
+            ));
+        }
         let (mut users, mut groups) = (HashMap::new(), HashMap::new());
         let complete =
             |names: &mut HashMap<u64, String>, id, name: &mut String| match name.is_empty() {
@@ -145,6 +156,7 @@ impl Toc {
             complete(&mut users, entry.uid, &mut entry.user_name);
             complete(&mut groups, entry.gid, &mut entry.group_name);
         }
+        Ok(())
     }
 }
 
@@ -220,6 +232,25 @@ mod tests {
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_short_names_of_owners_are_given_on() {
+        for kind in ["userName", "groupName"] {
+            let completed = |size: usize| {
+                let name = "n".repeat(size);
+                let entries = format!(r#"[{{"type":"dir","{kind}":"{name}"}},{{"type":"dir"}}]"#);
+                let mut toc = read(&format!(r#"{{"version":1,"entries":{entries}}}"#))?;
+                toc.complete_names()?;
+                let last = toc.entries.pop().ok_or("none")?;
+                Ok::<usize, String>(last.user_name.len() + last.group_name.len())
+            };
+            assert_eq!(completed(OWNER_NAME_BYTES_MAX), Ok(OWNER_NAME_BYTES_MAX));
+            assert_eq!(
+                completed(OWNER_NAME_BYTES_MAX + 1),
+                Err("its table of contents has an owner's name over 32 bytes".into())
+            );
         }
     }
 

@@ -9,7 +9,7 @@ use super::client::{Client, Request};
 use super::{Access, RegistriesConf, RegistryOptions, broken, retry};
 use crate::error::{Error, Result};
 use crate::event::Progress;
-use crate::limits::{TAGS_BYTES_MAX, TAGS_MAX, TAGS_PAGE};
+use crate::limits::{TAG_BYTES_MAX, TAGS_BYTES_MAX, TAGS_MAX, TAGS_PAGE};
 use crate::transport::read_limited;
 use store::Reference;
 
@@ -48,6 +48,9 @@ fn list(client: &Client, what: &str, progress: Progress<'_>) -> Result<Vec<Strin
         let found = page(&body, what)?;
         if next.is_some() && found.is_empty() {
             return Err(client.protocol("a page of its tags is empty, and not the last"));
+        }
+        if found.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
+            return Err(client.protocol(&format!("a tag is over {TAG_BYTES_MAX} bytes")));
         }
         tags.extend(found);
         if tags.len() > TAGS_MAX {

@@ -194,7 +194,7 @@ impl<'p> Upload<'p> {
             .parse()
             .ok()?;
         // an empty session says `0-0` too: what may be one byte is none
-        let at = if last == 0 { 0 } else { last + 1 };
+        let at = if last == 0 { 0 } else { last.checked_add(1)? };
         Some((self.client.led_to(&answer).ok()?, at))
     }
 
