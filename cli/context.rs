@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub(crate) use store::is_root;
 use store::{Lock, LockKind, LockWait, Mode, Repo};
 
 use crate::args::{Global, LogLevel, ProgressKind};
@@ -126,32 +127,14 @@ impl Context {
     /// Locks the repository so that objects stay; a repository that we may not lock is read without. Nothing is added to
     /// one that is not ROOT's.
     pub(crate) fn lock_for_reading(&self, repo: &Repo) -> Result<Option<Lock>, Failure> {
-        if self.repo != self.root.join("repo") {
-            return Ok(repo.lock_in_place(&LockWait {
-                timeout: Some(self.lock_timeout),
-                waiting: &say_waiting,
-            })?);
-        }
-        match repo.lock(
-            LockKind::Shared,
-            &LockWait {
-                timeout: Some(self.lock_timeout),
-                waiting: &say_waiting,
-            },
-        ) {
-            Ok(lock) => Ok(Some(lock)),
-            Err(store::Error::Io { source, .. })
-                if matches!(
-                    source.kind(),
-                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                Ok(None)
-            }
-            // It has no lock yet, and making one is not ours.
-            Err(store::Error::Refused { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let wait = LockWait {
+            timeout: Some(self.lock_timeout),
+            waiting: &say_waiting,
+        };
+        Ok(match self.repo == self.root.join("repo") {
+            true => repo.lock_for_reading(&wait)?,
+            false => repo.lock_in_place(&wait)?,
+        })
     }
 
     /// The directory of live state, made when it is missing. One that another user could have made is refused.
@@ -195,13 +178,6 @@ impl Context {
 /// Says for whom the repository is waited for.
 pub(crate) fn say_waiting(holder: &str) {
     note!("waiting for the repository: {holder} holds it");
-}
-
-/// Whether this is root of the host: uid 0 with all ids mapped. Uid 0 of another user namespace is a user.
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-        && std::fs::read_to_string("/proc/self/uid_map")
-            .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

@@ -179,6 +179,7 @@ pub use name::{ImageName, RefName};
 pub use object::{
     DirTree, Meta, ObjectKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, TreeId, Xattrs, file_header,
 };
+pub use owners::is_root;
 pub use payloads::payloads;
 pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;

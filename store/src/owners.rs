@@ -56,7 +56,7 @@ impl Owners {
 }
 
 /// Whether the caller is root of the host: uid 0 with all ids mapped. Uid 0 of another user namespace is a user.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
         && std::fs::read_to_string("/proc/self/uid_map")
             .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))

@@ -185,17 +185,15 @@ impl Repo {
         if self.dir.stat(".lock")?.is_none() {
             return Ok(None);
         }
-        match lock::lock(&self.dir, ".lock", LockKind::Shared, wait) {
-            Ok(lock) => Ok(Some(lock)),
-            Err(Error::Io { source, .. })
-                if matches!(
-                    source.kind(),
-                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        unless_forbidden(lock::lock(&self.dir, ".lock", LockKind::Shared, wait))
+    }
+
+    /// Locks our own repository so that objects stay; one that we may not lock is read without.
+    pub fn lock_for_reading(&self, wait: &LockWait<'_>) -> Result<Option<Lock>> {
+        match unless_forbidden(self.lock(LockKind::Shared, wait)) {
+            // it has no lock yet, and making one is not ours
+            Err(Error::Refused { .. }) => Ok(None),
+            other => other,
         }
     }
 
@@ -361,6 +359,19 @@ impl Config {
             .rev()
             .find(|(have, _)| have == key)
             .map(|(_, value)| value.as_str())
+    }
+}
+
+/// The lock; `None` where we may not open its file.
+fn unless_forbidden(locked: Result<Lock>) -> Result<Option<Lock>> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match locked {
+        Err(Error::Io { source, .. })
+            if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) =>
+        {
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }
 
