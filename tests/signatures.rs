@@ -312,6 +312,16 @@ fn an_index_and_its_manifest_speak_for_each_other() {
         .find(|entry| entry["platform"]["architecture"] == "amd64");
     let native = native.unwrap()["digest"].as_str().unwrap().to_owned();
     // The signature of the index does not count under another digest.
+    it.key(
+        "other",
+        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    );
+    it.attach("other", &it.reference(), &top, &top);
+    it.attach("key", &it.reference(), &top, &native);
+    it.refuses(
+        &by_key,
+        "no signature of the image will do: it is for another image, it is of another key",
+    );
     it.attach("key", &it.reference(), &native, &native);
     it.accepts(&by_key);
 }
@@ -333,5 +343,12 @@ fn the_users_own_policy_is_read() {
             "policy {} refuses it: it rejects the image\n",
             path.display()
         ));
+    no_image(&it.home);
+    it.home
+        .berth(["run", "--rm", &it.url(), "true"])
+        .env("HOME", it.home.path())
+        .fails(125)
+        .one_error()
+        .err_has("refuses it: it rejects the image\n");
     no_image(&it.home);
 }

@@ -196,7 +196,8 @@ fn what_breaks_off_is_said_of_the_archive() {
         );
     home.berth(["pull", "docker-archive:cut.tar"])
         .fails(1)
-        .one_error();
+        .one_error()
+        .err_has("error: cannot pull docker-archive:cut.tar: manifest.json not found in archive cut.tar\n");
     home.berth(["pull", "oci-archive:-"])
         .input("no tar at all")
         .fails(1)
@@ -452,7 +453,8 @@ fn a_bare_tar_takes_the_config_that_is_given() {
     home.write("bad.tar", "this is no tar, but it is longer than nothing");
     home.berth(["pull", "rootfs-tar:bad.tar"])
         .fails(1)
-        .one_error();
+        .one_error()
+        .err_has(" is malformed: as a tar, it is cut short in a header\n");
 }
 
 #[test]

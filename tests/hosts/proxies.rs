@@ -166,6 +166,7 @@ fn plain_http_goes_through_its_own_proxy() {
 
 #[test]
 fn the_loopback_and_no_proxy_are_reached_directly() {
+    needs!(Userns);
     let (home, double) = (Home::new(), honest());
     let proxy = Proxy::http(&double.host());
     home.berth(["pull", "-q", &double.url()])

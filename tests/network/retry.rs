@@ -265,6 +265,10 @@ fn credentials_do_not_go_where_a_redirect_leads() {
     });
     let host = stranger.host();
     let double = Double::serve(&image, move |asked| {
+        if asked.path != "/v2/" && asked.header("authorization").is_none() {
+            let ask = "Basic realm=\"here\"";
+            return Some(Answer::status(401).with("WWW-Authenticate", ask));
+        }
         let moved = asked.path.contains(&layer);
         let location = format!("http://{host}{}", asked.path);
         moved.then(|| Answer::status(307).with("Location", location))
@@ -274,6 +278,10 @@ fn credentials_do_not_go_where_a_redirect_leads() {
         .fails(1)
         .one_error();
     ran.err_has(&format!("{} refuses access to app", stranger.host()));
+    let own = double.asked("/blobs/");
+    let is_ours = |asked: &Asked| asked.header("authorization") == Some("Basic dXNlcjpwYXNz");
+    assert!(own.iter().any(is_ours), "{own:?}");
     assert_eq!(stranger.asked("").len(), 1, "{:?}", stranger.asked(""));
+    assert_eq!(stranger.asked("")[0].header("authorization"), None);
     assert_eq!(stranger.asked("/token").len(), 0);
 }
