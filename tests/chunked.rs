@@ -184,6 +184,21 @@ fn broken_answers_are_taken_up_again() {
     }
 }
 
+/// As long as enough comes between, an answer may break off any number of times.
+#[test]
+fn what_goes_on_is_not_given_up() {
+    let home = home();
+    let tar = Tar::new().file("lib/big", noise(1, 2_500_000));
+    let tar = tar.file("etc/new", noise(10, 11 << 20)).finish();
+    let parts = zstd_chunked(&tar, true, &honest);
+    let server = Server::new(&[parts], Ranges::Short((1 << 20) + 10_000));
+    assert_eq!(pull(&home, &server), "");
+    assert_eq!(server.wholes(), 0);
+    let asked = server.double.asked("/blobs/").into_iter();
+    let ranges = asked.filter(|it| it.header("range").is_some()).count();
+    assert!(ranges > 9, "{ranges} answers");
+}
+
 /// Pulls over a server whose ranges are no good; the layer is fetched whole, once, with this reason.
 #[track_caller]
 fn is_fetched_whole(parts: Parts, ranges: Ranges, why: &str) {

@@ -93,6 +93,7 @@ impl Puller {
                 policy: None,
                 platform: Platform::default(),
                 docker_socket: PathBuf::new(),
+                lock_timeout: Some(Duration::from_millis(200)),
             },
             lock_timeout: None,
             limits: self.limits.clone(),

@@ -325,6 +325,14 @@ fn what_the_store_cannot_hold_is_counted_and_named() {
     ran.err_has("left out 2 entries")
         .err_has("dev/null")
         .err_has("pipe");
+    // in an archive they are no better
+    image.write_docker_archive(&home.join("saved.tar"), &["app:1"]);
+    let load = |args: &[&str]| {
+        let args = ["load", "-i", "saved.tar"].iter().chain(args);
+        home.berth(args).ok()
+    };
+    load(&[]).err_has("warning: left out 2 entries that the store cannot hold: ");
+    assert_eq!(load(&["-q"]).stderr, "");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use fetch::PullOptions;
+use fetch::{Event, PullOptions};
 use store::LayerLimits;
 
 use super::bundle::load_bundle;
@@ -106,6 +106,9 @@ fn load_archive(
         progress: &|event| progress.event(&event),
     };
     for loaded in &fetch::load(&repo, path, name, &options)? {
+        if let Some(text) = loaded.pulled.left_out.words("the store") {
+            progress.event(&Event::Warning(&text));
+        }
         say_loaded(loaded.pulled.image.name.as_str())?;
     }
     Ok(ExitCode::SUCCESS)

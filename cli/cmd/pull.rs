@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fetch::{
-    Event, LeftOut, Patience, PullOptions, Pulled, RegistryOptions, Source, SourceOptions,
-};
+use fetch::{Event, Patience, PullOptions, Pulled, RegistryOptions, Source, SourceOptions};
 use store::LayerLimits;
 use store::oci::Platform;
 
@@ -175,7 +173,7 @@ impl PullFlags {
             progress: &|event| progress.event(&event),
         };
         let pulled = fetch::pull(&repo, source, &options)?;
-        if let Some(text) = left_out(&pulled.left_out) {
+        if let Some(text) = pulled.left_out.words("the store") {
             progress.event(&Event::Warning(&text));
         }
         Ok(pulled)
@@ -195,6 +193,7 @@ impl PullFlags {
             platform: self.platform(),
             docker_socket: docker_socket(),
             policy: self.signature_policy.clone().or_else(hosts::policy),
+            lock_timeout: Some(context.lock_timeout),
         })
     }
 
@@ -229,23 +228,6 @@ fn docker_socket() -> PathBuf {
     let host = env("DOCKER_HOST").unwrap_or_else(|| "unix:///var/run/docker.sock".into());
     let socket = host.to_str().and_then(|host| host.strip_prefix("unix://"));
     socket.map_or_else(|| host.clone().into(), PathBuf::from)
-}
-
-/// Names what the store could not keep; nothing where it kept all.
-fn left_out(left_out: &LeftOut) -> Option<String> {
-    if left_out.total == 0 {
-        return None;
-    }
-    let names = left_out.first.join(", ");
-    let more = if left_out.total > left_out.first.len() as u64 {
-        ", …"
-    } else {
-        ""
-    };
-    Some(format!(
-        "left out {} entries that the store cannot hold: {names}{more}",
-        left_out.total
-    ))
 }
 
 impl From<fetch::Error> for Failure {

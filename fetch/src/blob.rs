@@ -172,7 +172,7 @@ impl<'a> LayerReader<'a> {
         let verified: Box<dyn Read + Send + 'a> =
             Box::new(Verified::new(counted, what.clone(), blob));
         let buffered = BufReader::with_capacity(BUFFER_BYTES, verified);
-        let tar = Decompress::new(buffered).map_err(|error| unreadable(&what, error))?;
+        let tar = Decompress::new(buffered).map_err(|error| Error::from_read(&what, error))?;
         Ok(Self {
             what,
             blob_bytes: blob.size,
@@ -241,13 +241,6 @@ fn carries_own(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Error>())
 }
 
-fn unreadable(what: &str, error: io::Error) -> Error {
-    Error::unwrapped(store::Error::Read {
-        what: what.to_owned(),
-        source: error,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,7 +266,7 @@ mod tests {
 
     fn read(bytes: &[u8], blob: &Descriptor) -> Result<Vec<u8>, String> {
         let stop = AtomicBool::new(false);
-        let text = |error: io::Error| unreadable("layer", error).to_string();
+        let text = |error: io::Error| Error::from_read("layer", error).to_string();
         let mut reader =
             LayerReader::new(bytes, blob, &|_| (), &stop).map_err(|error| error.to_string())?;
         let mut tar = Vec::new();
@@ -364,7 +357,7 @@ mod tests {
             };
             let error = io::copy(&mut reader, &mut io::sink()).expect_err("a bomb");
             assert_eq!(
-                unreadable("layer", error).to_string(),
+                Error::from_read("layer", error).to_string(),
                 format!(
                     "layer {} is too large: the limit is 10 bytes of tar for each of its own",
                     blob.digest

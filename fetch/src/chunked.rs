@@ -197,14 +197,8 @@ impl Fetch<'_> {
         let reader = self.transport.ranges(blob, &[range], self.progress)?;
         let reader = reader.ok_or_else(|| no_ranges(self))?;
         let mut bytes = Vec::new();
-        let what = || format!("layer {}", blob.digest);
         let read = reader.take(length).read_to_end(&mut bytes);
-        read.map_err(|source| {
-            Error::unwrapped(store::Error::Read {
-                what: what(),
-                source,
-            })
-        })?;
+        read.map_err(|source| Error::from_read(&format!("layer {}", blob.digest), source))?;
         Ok(bytes)
     }
 

@@ -64,8 +64,9 @@ pub fn copy(
     destination: &Destination,
     options: &CopyOptions<'_>,
 ) -> Result<Copied> {
-    let transport = open(source, &options.source, options.progress)?;
-    to(transport.as_ref(), source, destination, options).map_err(|error| Error::Source {
+    let transport = open(source, &options.source, options.progress);
+    let copied = transport.and_then(|from| to(from.as_ref(), source, destination, options));
+    copied.map_err(|error| Error::Source {
         verb: "copy",
         name: format!("{source} to {destination}"),
         source: Box::new(error),

@@ -1,8 +1,8 @@
-//! What a pull tells while it works.
+//! What a transfer tells while it works.
 
 use store::{Digest, ImageName};
 
-/// One step of a pull. Events come from several threads, those of one layer in order.
+/// One step of a transfer. Events come from several threads, those of one layer in order.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -67,10 +67,7 @@ impl Fetch<'_> {
     pub(crate) fn keep_known(&self, blob: &Descriptor) -> Result<()> {
         self.started(blob, 0);
         let what = format!("layer {}", blob.digest);
-        let broken = |source| {
-            let what = what.clone();
-            Error::unwrapped(store::Error::Read { what, source })
-        };
+        let broken = |source| Error::from_read(&what, source);
         let bytes = self.transport.blob(blob, 0, self.progress)?;
         let txn = self.repo.txn()?;
         let mut keeper = BlobKeeper::begin(&txn)?;

@@ -86,8 +86,11 @@ impl Fetch<'_> {
             && let Some(layer) = store::known_layer(self.repo, &diff_id)?
         {
             if self.keep_blobs && !has_blob(self.repo, blob, &diff_id)? {
-                self.keep_known(blob)?;
-                return Ok(Fetched::Known(layer));
+                if self.transport.has_blob(blob)? {
+                    self.keep_known(blob)?;
+                    return Ok(Fetched::Known(layer));
+                }
+                self.say_no_blob(blob);
             }
             (self.progress)(Event::LayerKnown {
                 digest: blob.digest,
@@ -100,6 +103,9 @@ impl Fetch<'_> {
     /// When what an earlier pull left of a layer turns out to be wrong, it is fetched once more from its beginning.
     fn fetch(&self, blob: &Descriptor, diff_id: DiffId) -> Result<ImportedLayer> {
         if let Some((mut tar, _)) = self.transport.tar(blob, &diff_id)? {
+            if self.keep_blobs && !self.transport.has_blob(blob)? {
+                self.say_no_blob(blob);
+            }
             self.started(blob, 0);
             return self.store(blob, diff_id, &mut tar, None);
         }
@@ -134,6 +140,15 @@ impl Fetch<'_> {
             Err(_) => {}
         }
         result
+    }
+
+    fn say_no_blob(&self, blob: &Descriptor) {
+        let place = self.transport.place();
+        let text = format!(
+            "layer {} is not kept as it came: {place} has it unpacked",
+            blob.digest
+        );
+        (self.progress)(Event::Warning(&text));
     }
 
     fn partial(&self, blob: &Descriptor) -> Result<Option<Partial>> {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The other way, [`copy()`], [`push()`] and [`save()`] are one function: from a transport, which an image of the store is
-//! too, into a sink.
+//! too, into a sink. Only a copy into an OSTree repository is another, since that keeps layers unpacked.
 //!
 //! A [`Source`] is where an image is; opened, it is a [`Transport`], of which there are six: a registry, an OCI layout
 //! (in a directory or a tar), docker's archive (from a file or its daemon), skopeo's `dir:`, a tar of a root file
@@ -87,7 +87,7 @@ pub use repair::{Repaired, repair};
 pub use resolve::{Resolved, resolve};
 pub use save::{SaveOptions, push, save};
 pub use send::Sent;
-pub use sink::scratch_file;
+pub use sink::{scratch_file, write_file};
 pub use source::{OstreeName, Pick, Source};
 pub use tags::tags;
 pub use transport::{Root, Signature, SizedTar, SourceOptions, Transport, open};

@@ -1,4 +1,4 @@
-//! The limits on everything that comes from outside, in one table. Limits on manifests and configs are `store`'s, since
+//! The limits on everything that comes from outside. Limits on manifests and configs are `store`'s, since
 //! `store` reads those documents; limits on what a layer may hold are [`store::LayerLimits`].
 
 use std::time::Duration;

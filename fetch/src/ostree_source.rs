@@ -5,12 +5,14 @@
 //! config are those that were stored, so digests stay. The repository is only read: nothing is added to it.
 
 use std::io::Read;
+use std::time::Duration;
 
 use store::oci::Descriptor;
-use store::{DiffId, Digest, ImageName, Lock, LockWait, RefName, Repo};
+use store::{DiffId, Digest, ImageName, Lock, RefName, Repo};
 
 use crate::error::{Error, Result};
-use crate::event::{Event, Progress};
+use crate::event::Progress;
+use crate::lock::lock_in_place;
 use crate::source::OstreeName;
 use crate::transport::{Root, SizedTar, Transport};
 
@@ -25,13 +27,13 @@ pub(crate) struct OstreeSource {
 
 impl OstreeSource {
     /// Opens the repository and finds the image in it.
-    pub(crate) fn open(image: &OstreeName, progress: Progress<'_>) -> Result<Self> {
+    pub(crate) fn open(
+        image: &OstreeName,
+        lock_timeout: Option<Duration>,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
         let repo = Repo::open(&image.repo)?;
-        let waiting = |holder: &str| progress(Event::Waiting(holder));
-        let lock = repo.lock_in_place(&LockWait {
-            waiting: &waiting,
-            ..LockWait::QUIET
-        })?;
+        let lock = lock_in_place(&repo, lock_timeout, progress)?;
         let name = store::find_name(&repo, &image.name)?.ok_or_else(|| Error::NotFound {
             what: format!("image {}", image.name),
             place: format!("repository {}", image.repo.display()),
@@ -92,12 +94,8 @@ impl Transport for OstreeSource {
             .into());
         }
         let mut tar = store::layer_tar(&self.repo, &blob.digest)?;
-        std::io::copy(&mut (&mut tar).take(offset), &mut std::io::sink()).map_err(|source| {
-            Error::unwrapped(store::Error::Read {
-                what: format!("layer {}", blob.digest),
-                source,
-            })
-        })?;
+        std::io::copy(&mut (&mut tar).take(offset), &mut std::io::sink())
+            .map_err(|source| Error::from_read(&format!("layer {}", blob.digest), source))?;
         Ok(tar)
     }
 

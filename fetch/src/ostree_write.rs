@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::lock::lock_shared;
 use crate::policy;
+use crate::pull::LeftOut;
 use crate::resolve::choose;
 use crate::schema2::{self, KeptLayer};
 use crate::source::{OstreeName, Source};
@@ -75,8 +76,14 @@ pub(crate) fn write(
         bytes: plan.missing.iter().map(|(blob, ..)| blob.size).sum(),
     });
     let mut sizes = plan.sizes;
+    let mut left_out = LeftOut::default();
     for (blob, diff_id, layer) in plan.missing {
-        sizes.insert(layer.digest, writing.layer(blob, diff_id, &layer)?);
+        let put = writing.layer(blob, diff_id, &layer)?;
+        left_out.add(&put.left_out);
+        sizes.insert(layer.digest, put.size);
+    }
+    if let Some(text) = left_out.words("such a repository") {
+        progress(Event::Warning(&text));
     }
     let kept: Vec<(KeptLayer, u64)> = plan
         .layers
@@ -134,8 +141,8 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Stores a layer; gives the size of the blob that it is kept as.
-    fn layer(&self, blob: &Descriptor, diff_id: DiffId, layer: &KeptLayer) -> Result<u64> {
+    /// Stores a layer.
+    fn layer(&self, blob: &Descriptor, diff_id: DiffId, layer: &KeptLayer) -> Result<PutLayer> {
         let progress = self.options.progress;
         progress(Event::LayerStarted {
             digest: blob.digest,
@@ -158,17 +165,13 @@ impl Writing<'_> {
                 self.put(&mut LayerReader::new(bytes, blob, progress, &never)?, &new)
             }
         }?;
-        for entry in &put.left_out {
-            let entry: String = entry.chars().filter(|c| !c.is_control()).collect();
-            progress(Event::Warning(&format!("left out {entry}")));
-        }
         let written = self.txn.written();
         progress(Event::LayerDone {
             digest: blob.digest,
             new_objects: written.objects - before.objects,
             new_bytes: written.bytes - before.bytes,
         });
-        Ok(put.size)
+        Ok(put)
     }
 
     fn put(&self, tar: &mut dyn Read, layer: &NewLayer) -> Result<PutLayer> {

@@ -11,7 +11,6 @@ mod scope;
 mod sigstore;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -21,6 +20,7 @@ use store::Digest;
 use self::scope::Scope;
 use self::sigstore::SigstoreSigned;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::limits::POLICY_BYTES_MAX;
 use crate::source::{Pick, Source};
 use crate::transport::{SourceOptions, Transport, read_limited};
@@ -54,7 +54,7 @@ struct Requirement {
 impl Policy {
     /// Reads a policy.
     fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let file = file::open(path)?;
         let what = || format!("policy {}", path.display());
         let bytes = read_limited(file, POLICY_BYTES_MAX, what)
             .map_err(|limited| limited.or(Error::io("read", path)))?;

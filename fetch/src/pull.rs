@@ -94,7 +94,23 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    fn add(&mut self, names: &[String]) {
+    /// Says what `place` could not keep; nothing where it kept all.
+    pub fn words(&self, place: &str) -> Option<String> {
+        if self.total == 0 {
+            return None;
+        }
+        let names = self.first.join(", ");
+        let more = match self.total > self.first.len() as u64 {
+            true => ", …",
+            false => "",
+        };
+        Some(format!(
+            "left out {} entries that {place} cannot hold: {names}{more}",
+            self.total
+        ))
+    }
+
+    pub(crate) fn add(&mut self, names: &[String]) {
         self.total += names.len() as u64;
         let room = LEFT_OUT_NAMED_MAX.saturating_sub(self.first.len());
         self.first.extend(names.iter().take(room).cloned());

@@ -5,13 +5,14 @@
 //! the same version. gzip has too many makers for that.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use store::oci::{Descriptor, media};
 use store::{DiffId, Digest, LayerLimits};
 
+use crate::archive::EntryReader;
 use crate::error::{Error, Result};
 use crate::rewrite::bare;
 use crate::sink::scratch_file;
@@ -37,24 +38,8 @@ pub(crate) struct Remade {
 impl Remade {
     /// Opens it from an offset on.
     pub(crate) fn open(&self, offset: u64) -> Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(FileAt {
-            file: &self.file,
-            at: offset,
-        }))
-    }
-}
-
-/// Reads a file that others read too.
-struct FileAt<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl Read for FileAt<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
+        let left = self.blob.size.saturating_sub(offset);
+        Ok(Box::new(EntryReader::new(&self.file, offset, left)))
     }
 }
 
@@ -118,11 +103,7 @@ fn remake(
         hash: Sha256::new(),
         size: 0,
     };
-    let Hashing {
-        mut file,
-        hash,
-        size,
-    } = match packer {
+    let Hashing { file, hash, size } = match packer {
         Packer::Zstd { size } => {
             let mut encoder = zstd::Encoder::new(out, ZSTD_LEVEL).map_err(broken)?;
             encoder.include_checksum(true).map_err(broken)?;
@@ -143,7 +124,6 @@ fn remake(
             encoder.finish().map_err(broken)?
         }
     };
-    file.seek(SeekFrom::Start(0)).map_err(broken)?;
     let blob = Descriptor {
         media_type,
         digest: Digest::new(hash.finalize().into()),
@@ -161,10 +141,8 @@ fn pass(tar: &mut dyn Read, diff_id: &DiffId, out: &mut dyn Write, scratch: &Pat
     loop {
         piece.clear();
         let mut next = Read::take(&mut *tar, PIECE_BYTES as u64);
-        next.read_to_end(&mut piece).map_err(|source| {
-            let what = what();
-            Error::unwrapped(store::Error::Read { what, source })
-        })?;
+        next.read_to_end(&mut piece)
+            .map_err(|source| Error::from_read(&what(), source))?;
         if piece.is_empty() {
             break;
         }

@@ -1,7 +1,8 @@
 //! `docker://`: an image in a registry, over the distribution API.
 //!
-//! Reading makes only four requests: a manifest by tag or digest, a blob by digest, a token, and `/v2/` at login. URLs that a manifest
-//! lists for a layer are never followed: the registry's own blob or nothing.
+//! Reading makes only five requests: a manifest by tag or digest, a blob by digest, the tags of a repository, a token, and
+//! `/v2/`, at login and to find out whether it speaks TLS. URLs that a manifest lists for a layer are never followed: the
+//! registry's own blob or nothing.
 
 mod attached;
 mod auth;

@@ -188,14 +188,7 @@ fn config(
         None => read_limited(transport.blob(blob, 0, progress)?, blob.size, || {
             what.clone()
         })
-        .map_err(|limited| {
-            limited.or(|source| {
-                Error::unwrapped(store::Error::Read {
-                    what: what.clone(),
-                    source,
-                })
-            })
-        })?,
+        .map_err(|limited| limited.or(|source| Error::from_read(&what, source)))?,
     };
     verify(&what, blob, &raw)?;
     Ok(ImageConfig::parse(raw)?)

@@ -9,7 +9,7 @@ use store::{Image, Repo};
 use crate::destination::Destination;
 use crate::error::{Error, Result};
 use crate::event::Progress;
-use crate::lock::lock_shared;
+use crate::lock::lock_in_place;
 use crate::registry::RegistryOptions;
 use crate::send::{Sending, Sent, send_image};
 use crate::sink::{SinkOptions, open_sink};
@@ -96,7 +96,7 @@ fn out(
     options: &SaveOptions<'_>,
 ) -> Result<Vec<(Image, Sent)>> {
     let progress = options.progress;
-    let _lock = lock_shared(repo, options.lock_timeout, progress)?;
+    let _lock = lock_in_place(repo, options.lock_timeout, progress)?;
     // what is not there is found before anything is written
     let images = names.iter().map(|name| store::find_image(repo, name));
     let images: Vec<Image> = images.collect::<store::Result<_>>()?;

@@ -206,9 +206,11 @@ fn send_tars(
             "an index of several images",
         ));
     };
-    let mut layers = Vec::new();
+    let (mut layers, mut blobs) = (Vec::new(), 0);
     for (blob, diff_id) in manifest.layers.iter().zip(&config.diff_ids) {
-        layers.push(sending.tar(blob, diff_id)?);
+        let (plain, is_sent) = sending.tar(blob, diff_id)?;
+        blobs += usize::from(is_sent);
+        layers.push(plain);
     }
     let mut image = Manifest {
         raw: Vec::new(),
@@ -225,6 +227,7 @@ fn send_tars(
     };
     let raw = || -> Result<Box<dyn Read + Send + '_>> { Ok(Box::new(config.raw.as_slice())) };
     if !sending.sink.has_blob(&image.config)? {
+        blobs += 1;
         sending
             .sink
             .put_blob(&image.config, &|_| raw(), sending.progress)?;
@@ -245,7 +248,7 @@ fn send_tars(
         original: manifest.digest(),
         layers: image.layers.len(),
         anew: 0,
-        blobs: image.layers.len() + 1,
+        blobs,
     })
 }
 
@@ -335,8 +338,8 @@ impl Sending<'_> {
         recompress((&mut tar, size), diff_id, blob, self.scratch)
     }
 
-    /// Sends a layer as a plain tar; returns what it is then.
-    fn tar(&self, blob: &Descriptor, diff_id: &DiffId) -> Result<Descriptor> {
+    /// Sends a layer as a plain tar; returns what it is then, and whether the sink lacked it.
+    fn tar(&self, blob: &Descriptor, diff_id: &DiffId) -> Result<(Descriptor, bool)> {
         let mut plain = Descriptor {
             media_type: media::DOCKER_LAYER.to_owned(),
             digest: Digest::new(*diff_id.as_bytes()),
@@ -345,7 +348,8 @@ impl Sending<'_> {
         };
         if let Some((_, size)) = self.transport.tar(blob, diff_id)? {
             plain.size = size;
-            if !self.sink.has_blob(&plain)? {
+            let is_new = !self.sink.has_blob(&plain)?;
+            if is_new {
                 self.put(&plain, &|_| {
                     let found = self.transport.tar(blob, diff_id)?;
                     let (tar, _) = found.ok_or_else(|| Error::NotFound {
@@ -356,17 +360,18 @@ impl Sending<'_> {
                     Ok(Box::new(Verified::new(tar, what, &plain)))
                 })?;
             }
-            return Ok(plain);
+            return Ok((plain, is_new));
         }
         // how long it is has to be known before its first byte is written
         let stop = AtomicBool::new(false);
         let bytes = self.transport.blob(blob, 0, self.progress)?;
         let mut tar = LayerReader::new(bytes, blob, self.progress, &stop)?;
         let remade = unpack(&mut tar, diff_id, self.scratch)?;
-        if !self.sink.has_blob(&remade.blob)? {
+        let is_new = !self.sink.has_blob(&remade.blob)?;
+        if is_new {
             self.put(&remade.blob, &|offset| remade.open(offset))?;
         }
-        Ok(remade.blob)
+        Ok((remade.blob, is_new))
     }
 
     /// Sends a blob that is no layer; tells whether the sink lacked it.

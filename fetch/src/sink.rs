@@ -1,14 +1,15 @@
-//! The other seam of this crate: every kind of destination takes the same three things.
+//! The other seam of this crate: every kind of destination but an OSTree repository takes the same: blobs and manifests.
 //!
 //! Blobs come first and in any order, then the manifests that name them, those of an index before it, and the one that
-//! the destination's name is to lead to last. A sink checks nothing: who sends has checked, or the opener's reader does
-//! while it is read. What is half written when a sink is dropped cannot be mistaken for an image.
+//! the destination's name is to lead to last. Digests are not a sink's to check: who sends has checked, or the
+//! opener's reader does while it is read. What is half written when a sink is dropped cannot be mistaken for an image.
 
 mod archive;
 mod aside;
 mod directory;
 mod docker_archive;
 mod layout;
+mod out;
 mod tar_file;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use store::Digest;
 use store::oci::{Descriptor, Manifest};
 
 pub use self::aside::scratch_file;
+pub use self::out::write_file;
 
 use self::archive::ArchiveSink;
 use self::directory::DirectorySink;
@@ -137,12 +139,7 @@ fn copy_to(
             Ok(0) => return Ok(()),
             Ok(count) => write(buffer.get(..count).unwrap_or_default())?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => {
-                return Err(Error::unwrapped(store::Error::Read {
-                    what: what(),
-                    source,
-                }));
-            }
+            Err(source) => return Err(Error::from_read(&what(), source)),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::decompress::{Decompress, Format, MAGIC_BYTES};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::limits::SPOOL_BYTES_MAX;
+use crate::sink::scratch_file;
 
 /// How much is copied at a time.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -65,7 +66,7 @@ fn copy<R: io::BufRead>(
     scratch: &Path,
     limit: u64,
 ) -> Result<File> {
-    let mut file = tempfile::tempfile_in(scratch).map_err(Error::io("write to", scratch))?;
+    let mut file = scratch_file(scratch)?;
     let (mut buffer, mut total) = (vec![0; BUFFER_BYTES], 0);
     loop {
         let count = match bytes.read(&mut buffer) {

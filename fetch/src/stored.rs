@@ -71,10 +71,8 @@ impl Transport for Stored<'_> {
             let (what, place) = (what(), self.place());
             return Err(Error::NotFound { what, place });
         };
-        io::copy(&mut from.by_ref().take(offset), &mut io::sink()).map_err(|source| {
-            let what = what();
-            Error::unwrapped(store::Error::Read { what, source })
-        })?;
+        io::copy(&mut from.by_ref().take(offset), &mut io::sink())
+            .map_err(|source| Error::from_read(&what(), source))?;
         Ok(from)
     }
 

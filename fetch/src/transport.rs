@@ -1,4 +1,5 @@
-//! The one seam of this crate: every kind of source answers the same three questions.
+//! The one seam of this crate: every kind of source answers the same few questions: what it names, and the
+//! bytes of that.
 //!
 //! A transport hands out bytes and verifies nothing but what only it knows (a pinned digest, a registry's digest
 //! header); [`crate::resolve()`] checks documents and [`crate::blob`] checks blobs, so that every source is checked the
@@ -7,6 +8,7 @@
 use std::io::Read;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use store::oci::{Descriptor, Platform};
 use store::{DiffId, Digest};
@@ -117,6 +119,8 @@ pub struct SourceOptions {
     pub docker_socket: PathBuf,
     /// The containers-policy.json(5) that images must satisfy to be stored or copied, if there is one.
     pub policy: Option<PathBuf>,
+    /// How long to wait for the lock of a repository that is a source; `None` waits for ever.
+    pub lock_timeout: Option<Duration>,
 }
 
 /// Opens a source.
@@ -129,7 +133,9 @@ pub fn open<'a>(
         Source::Registry(reference) => {
             Box::new(Registry::open(reference, &options.registry, progress)?)
         }
-        Source::Ostree(image) => Box::new(OstreeSource::open(image, progress)?),
+        Source::Ostree(image) => {
+            Box::new(OstreeSource::open(image, options.lock_timeout, progress)?)
+        }
         Source::DockerDaemon(name) => Box::new(docker_daemon::open(name, options)?),
         Source::Directory(path) => Box::new(Directory::open(path)?),
         Source::RootfsTar(path) => Box::new(RootfsTar::open(path, options)?),

@@ -21,6 +21,8 @@ pub enum Ranges {
     Never,
     /// Well, but so many answers break off in the middle.
     Cut(usize),
+    /// Well, but every answer breaks off after so many bytes.
+    Short(usize),
     /// With wrong bytes, from so many on.
     Wrong(usize),
     /// With ranges that were not asked for.
@@ -144,6 +146,7 @@ fn answer(blob: &[u8], asked: &Asked, how: Ranges, answered: &AtomicUsize) -> An
     };
     answer.status = 206;
     match how {
+        Ranges::Short(bytes) if answer.body.len() > bytes => answer.cut(bytes),
         Ranges::Cut(times) if number > 0 && number <= times => {
             let half = answer.body.len() / 2;
             answer.cut(half)

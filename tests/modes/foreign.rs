@@ -76,7 +76,7 @@ fn root_reads_every_users_repository() {
             fs::remove_file(&lock).unwrap();
         }
         let before = state(&home);
-        let reads: [(&[&str], &str); 9] = [
+        let reads: [(&[&str], &str); 10] = [
             (&["images"], "app "),
             (&["repo", "ls", "-R", "ocifs/app"], " /etc/file\n"),
             (&["repo", "refs"], "ocifs/app\n"),
@@ -86,6 +86,7 @@ fn root_reads_every_users_repository() {
             (&["verify", "app"], ": no problems"),
             (&["repo", "log", "ocifs/app"], "commit "),
             (&["inspect", "app"], "\"app\""),
+            (&["save", "-q", "app"], "\"imageLayoutVersion\""),
         ];
         for (command, says) in reads {
             home.berth(command).by_root().ok().out_has(says);

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use fetch::Patience;
 use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, getsockname, listen, socket};
+use store::{LockKind, LockWait, Mode, Repo};
 
 use super::{Puller, chain, patience, sized, small};
 use crate::pull::double::{Answer, Asked, Double, ranged};
 use crate::support::Home;
-use crate::support::image::{Image, Layout, OCI_MANIFEST, Tar};
+use crate::support::image::{Image, OCI_MANIFEST, Tar};
 
 /// Serves manifests as `script` says.
 fn manifests(script: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> Double {
@@ -59,51 +60,6 @@ fn what_a_manifest_says_of_sizes_ends_at_the_limits() {
             "{field}: {error}"
         );
     }
-}
-
-#[test]
-fn indexes_lie_four_deep() {
-    let home = Home::new();
-    for (depth, is_taken) in [(4, true), (5, false)] {
-        let mut layout = Layout::new(&home.join(format!("deep{depth}")));
-        let mut entry = layout.put_image(&small());
-        for _ in 0..depth {
-            entry = layout.put_index(&[entry]);
-        }
-        layout.name(entry, "latest");
-        let pull = home.berth(["pull", &format!("oci:{}", layout.path().display())]);
-        match is_taken {
-            true => drop(pull.ok()),
-            false => drop(
-                pull.fails(1)
-                    .one_error()
-                    .err_has("the limit is 4 indexes within each other"),
-            ),
-        }
-    }
-}
-
-#[test]
-fn a_token_ends_at_one_mebibyte() {
-    let of = |size: usize| {
-        Double::serve(&small(), move |asked| {
-            if asked.path.starts_with("/token") {
-                let mut body = br#"{"token":"t"}"#.to_vec();
-                body.resize(size, b' ');
-                return Some(Answer::ok(body));
-            }
-            let host = asked.header("host").unwrap();
-            let challenge = format!(r#"Bearer realm="http://{host}/token""#);
-            (asked.path != "/v2/" && asked.header("authorization").is_none())
-                .then(|| Answer::status(401).with("WWW-Authenticate", challenge))
-        })
-    };
-    Puller::new().ok(&of(1 << 20));
-    let error = Puller::new().fails(&of((1 << 20) + 1));
-    assert!(
-        error.ends_with("token is too large: the limit is 1048576 bytes"),
-        "{error}"
-    );
 }
 
 #[test]
@@ -200,6 +156,21 @@ fn a_connection_that_does_not_come_up_is_given_up() {
         "{}",
         chain(&error)
     );
+}
+
+#[test]
+fn a_repository_that_stays_locked_is_given_up() {
+    let puller = Puller::new();
+    let left = puller.temp.path().join("left");
+    let repo = Repo::init(&left, Mode::BareUser).unwrap();
+    let lock = repo.lock(LockKind::Exclusive, &LockWait::QUIET).unwrap();
+    let source = format!("ostree:app@{}", left.display());
+    let error = puller.pull(&source).expect_err("it is locked");
+    let text = chain(&error);
+    assert!(text.contains(": cannot lock "), "{text}");
+    drop(lock);
+    let text = chain(&puller.pull(&source).expect_err("it is empty"));
+    assert!(text.contains(": image app:latest not found in "), "{text}");
 }
 
 /// Pulls an archive that docker might have saved, with these entries before its own.

@@ -82,12 +82,9 @@ fn an_archive_of_docker_cannot_hold_a_manifest_and_that_is_said() {
     let config = config.trim_start_matches("sha256:");
     assert_eq!(list[0]["Config"], format!("{config}.json"));
     assert_eq!(list[0]["RepoTags"][0], "docker.io/library/app:1");
-    for (name, layer) in list[0]["Layers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(&image.layers)
-    {
+    let names = list[0]["Layers"].as_array().unwrap();
+    assert_eq!(names.len(), image.layers.len());
+    for (name, layer) in names.iter().zip(&image.layers) {
         let hex = layer.diff_id.trim_start_matches("sha256:");
         assert_eq!(name, &format!("{hex}.tar"));
     }
@@ -126,6 +123,7 @@ fn a_manifest_of_docker_becomes_one_of_oci_in_a_layout() {
             .json();
         assert_eq!(raw["config"]["digest"], built.config.as_str());
         let layers = raw["layers"].as_array().unwrap();
+        assert_eq!(layers.len(), built.layers.len());
         for (layer, old) in layers.iter().zip(&built.layers) {
             assert_eq!(layer["digest"], old.digest.as_str());
         }
@@ -282,6 +280,36 @@ fn a_layout_gets_another_image_or_a_new_one_of_the_name() {
     copy("oci:two", "oci:all");
     assert_eq!(entries().len(), 3);
     check_blobs(&home.join("all"));
+}
+
+#[test]
+fn an_error_says_from_where_to_where() {
+    let home = Home::new();
+    home.berth(["copy", "oci:none", "oci:all:x"])
+        .fails(1)
+        .one_error()
+        .err_has("error: cannot copy oci:none to oci:all:x: cannot open none: No such file or directory\n");
+    // nobody waits for a pipe
+    Layout::with(&home.join("one"), &Image::of(Tar::new().file("one", "1")));
+    home.sh("cp -r one all && rm all/index.json && mkfifo all/index.json policy.json")
+        .ok();
+    home.berth(["copy", "oci:one", "oci:all:x"])
+        .fails(1)
+        .one_error()
+        .err_has("cannot read all/index.json: it is a pipe, not a file\n");
+    home.berth(["copy", "--signature-policy=policy.json", "oci:one", "dir:x"])
+        .fails(1)
+        .one_error()
+        .err_has("cannot read policy.json: it is a pipe, not a file\n");
+    let reject = json!({"default": [{"type": "reject"}]}).to_string();
+    home.write("reject.json", reject);
+    for to in ["dir:x", "oci:x:x", "ostree:x@x"] {
+        home.berth(["copy", "--signature-policy=reject.json", "oci:one", to])
+            .fails(1)
+            .one_error()
+            .err_has("policy reject.json refuses it: it rejects the image\n");
+        assert!(!home.join("x").exists(), "{to}");
+    }
 }
 
 #[test]

@@ -118,6 +118,29 @@ fn a_blob_that_is_not_the_right_one_is_not_kept() {
 }
 
 #[test]
+fn what_a_source_has_unpacked_cannot_be_kept() {
+    let home = Home::new();
+    let image = sample(Form::Gzip);
+    Layout::with(&home.join("app"), &image);
+    home.berth(["copy", "-q", "oci:app:latest", "ostree:app@left"])
+        .ok();
+    let pull = || {
+        home.berth(["pull", "--keep-blobs", "ostree:app@left"])
+            .ok()
+            .stderr
+    };
+    // the second time the layers are here
+    for said in [pull(), pull()] {
+        let layers = image.layers.iter();
+        let words = " is not kept as it came: repository left has it unpacked\n";
+        let missing = |digest: &str| !said.contains(&format!("warning: layer {digest}{words}"));
+        let missing = layers.filter(|layer| missing(&layer.digest)).count();
+        assert_eq!(missing, 0, "{said}");
+    }
+    assert_eq!(kept(&home), [""; 0]);
+}
+
+#[test]
 fn fsck_and_verify_know_kept_blobs() {
     let home = Home::new();
     let image = sample(Form::Gzip);
@@ -160,7 +183,7 @@ fn a_kept_blob_that_went_bad_is_mended() {
         "oci:layout-app:latest",
         "app",
     ])
-    .run();
+    .ok();
     home.berth(["verify", "app"]).ok();
     home.berth(["push", "-q", "app", "dir:good"]).ok();
     let raw = std::fs::read(home.join("good/manifest.json")).unwrap();

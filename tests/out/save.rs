@@ -87,6 +87,26 @@ fn one_image_always_makes_one_archive() {
     }
 }
 
+/// Who only reads adds nothing to somebody else's repository, not even a lock.
+#[test]
+fn a_save_leaves_nothing_where_it_reads() {
+    let (home, other) = (Home::new(), Home::new());
+    stored(&home, "app", &self::other(), &[]);
+    let lock = home.repo().join(".lock");
+    std::fs::remove_file(&lock).unwrap();
+    let repo = home.repo().display().to_string();
+    home.sh("chmod 755 . root root/repo").by_root().ok();
+    for command in [
+        &["save", "-q", "-o", "app.tar", "app"][..],
+        &["push", "-q", "app", "dir:app"],
+    ] {
+        let args = ["--repo", repo.as_str()].into_iter();
+        other.berth(args.chain(command.iter().copied())).ok();
+        assert!(!lock.exists(), "{command:?}");
+    }
+    other.berth(["load", "-q", "-i", "app.tar"]).ok();
+}
+
 #[test]
 fn archives_of_other_tools_are_loaded() {
     needs!(Images);

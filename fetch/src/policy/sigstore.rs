@@ -13,7 +13,8 @@ use store::{Digest, Reference};
 
 use super::identity::Identity;
 use super::key::{PublicKey, verifies};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::file;
 use crate::limits::{POLICY_BYTES_MAX, POLICY_KEYS_MAX};
 use crate::transport::{Signature, Transport, read_limited};
 
@@ -163,7 +164,11 @@ impl SigstoreSigned {
 }
 
 fn read_key(path: &std::path::Path) -> Result<Vec<u8>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let file = file::open(path).map_err(|error| match error {
+        Error::Io { source, .. } => source.to_string(),
+        Error::NotAFile { found, .. } => format!("it is {found}, not a file"),
+        other => other.to_string(),
+    })?;
     read_limited(file, POLICY_BYTES_MAX, || "key".into())
         .map_err(|_| "it cannot be read, or is too large".to_owned())
 }

@@ -55,15 +55,8 @@ impl Registry<'_> {
     fn payload(&self, layer: &Descriptor) -> Result<Vec<u8>> {
         let what = || format!("signature {}", layer.digest);
         let bytes = self.blob(layer, 0, &|_| ())?;
-        let payload =
-            read_limited(bytes, layer.size.min(SIGNED_BYTES_MAX), what).map_err(|limited| {
-                limited.or(|source| {
-                    Error::unwrapped(store::Error::Read {
-                        what: what(),
-                        source,
-                    })
-                })
-            })?;
+        let payload = read_limited(bytes, layer.size.min(SIGNED_BYTES_MAX), what)
+            .map_err(|limited| limited.or(|source| Error::from_read(&what(), source)))?;
         let found = Digest::of(&payload);
         match found == layer.digest {
             true => Ok(payload),

@@ -11,7 +11,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use reqwest::blocking::Response;
-use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, RANGE};
 use reqwest::{StatusCode, Url};
 
 pub(crate) use self::call::Call;
@@ -150,11 +150,7 @@ impl Client {
 
     /// Sends a request, and returns the answer if it is a success.
     pub(crate) fn once(&self, request: &Request<'_>) -> Result<Response> {
-        let url = format!("v2/{}/{}", self.repository, request.path);
-        let url = self
-            .base
-            .join(&url)
-            .map_err(|_| self.protocol("its URL is malformed"))?;
+        let url = self.url(&request.path)?;
         self.success(self.authorized(&url, request)?, request.what)
     }
 
@@ -201,17 +197,7 @@ impl Client {
             if !answer.status().is_redirection() {
                 return Ok(answer);
             }
-            let target = answer
-                .headers()
-                .get(LOCATION)
-                .and_then(|location| location.to_str().ok());
-            let Some(Ok(next)) = target.map(|target| at.join(target)) else {
-                return Err(self.protocol("a redirect leads nowhere"));
-            };
-            if next.scheme() != "https" && next.scheme() != at.scheme() {
-                return Err(self.protocol("a redirect leads away from TLS"));
-            }
-            at = next;
+            at = self.led_to(&answer)?;
         }
         Err(self.protocol(&format!("it redirects more than {REDIRECTS_MAX} times")))
     }
@@ -234,13 +220,20 @@ impl Client {
         if let Some(value) = authorization {
             builder = builder.header(AUTHORIZATION, value);
         }
-        builder.send().map_err(|error| Error::Unreachable {
+        builder
+            .send()
+            .map_err(|error| self.unreachable(url, &error))
+    }
+
+    /// No answer from where `url` leads.
+    pub(crate) fn unreachable(&self, url: &Url, error: &reqwest::Error) -> Error {
+        Error::Unreachable {
             host: match self.proxies.of(url) {
                 Some(proxy) => format!("{} through proxy {}", authority(url), authority(proxy)),
                 None => authority(url),
             },
-            source: Network::of(&error),
-        })
+            source: Network::of(error),
+        }
     }
 
     /// Turns to plain HTTP when the registry answers TLS with something else.

@@ -12,6 +12,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
 use super::Network;
 use super::client::{Client, Request};
 use super::flow::Flow;
+use super::range::content_range;
 use super::retry;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
@@ -144,8 +145,8 @@ fn request(
     let other_range = || client.protocol("it sent another range than the one asked for");
     let expected = match partial {
         false => size,
-        true => match header(answer.headers(), CONTENT_RANGE).and_then(range) {
-            Some((first, last)) if first == offset && last < size => last - first + 1,
+        true => match header(answer.headers(), CONTENT_RANGE).and_then(content_range) {
+            Some(found) if found.start == offset && found.end <= size => found.end - found.start,
             _ => return Err(other_range()),
         },
     };
@@ -159,35 +160,4 @@ fn request(
 
 fn header(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
-}
-
-/// The first and the last byte of `bytes FIRST-LAST/TOTAL`.
-fn range(header: &str) -> Option<(u64, u64)> {
-    let (range, _) = header.strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last).then_some((first, last))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::range;
-
-    #[test]
-    fn ranges_are_read() {
-        assert_eq!(range("bytes 5-9/10"), Some((5, 9)));
-        assert_eq!(range("bytes 5-5/*"), Some((5, 5)));
-        for bad in [
-            "",
-            "bytes",
-            "bytes 5-9",
-            "bytes */10",
-            "lines 5-9/10",
-            "bytes -9/10",
-            "bytes 9-5/10",
-            "bytes 5-99999999999999999999/10",
-        ] {
-            assert_eq!(range(bad), None, "{bad}");
-        }
-    }
 }

@@ -11,7 +11,7 @@ use store::oci::Descriptor;
 use super::client::{Call, Client};
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
-use crate::limits::{READ_TIMEOUT, UPLOAD_RATE_MIN};
+use crate::limits::UPLOAD_RATE_MIN;
 
 /// The size of a piece, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
@@ -36,7 +36,7 @@ pub(super) fn send_piped(
     progress: Progress<'_>,
 ) -> Fed {
     let length = blob.size - at;
-    let timeout = READ_TIMEOUT + Duration::from_secs(length / UPLOAD_RATE_MIN);
+    let timeout = client.patience().silence + Duration::from_secs(length / UPLOAD_RATE_MIN);
     let (to, pieces) = sync_channel(PIECES_QUEUED);
     thread::scope(|scope| {
         let feeder = scope.spawn(move || feed(from, &to, blob, at, progress));
@@ -71,10 +71,7 @@ fn feed(
             .read_to_end(&mut piece);
         if let Err(source) = read {
             let _ = to.send(Err(io::ErrorKind::BrokenPipe.into()));
-            return Some(Error::unwrapped(store::Error::Read {
-                what: format!("blob {}", blob.digest),
-                source,
-            }));
+            return Some(Error::from_read(&format!("blob {}", blob.digest), source));
         }
         bytes += piece.len() as u64;
         if piece.is_empty() || to.send(Ok(piece)).is_err() {

@@ -18,7 +18,7 @@ use super::flow::Flow;
 use super::retry;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
-use crate::limits::{RANGE_HEAD_LINE_BYTES_MAX, RANGE_HEAD_LINES_MAX};
+use crate::limits::{RANGE_HEAD_LINE_BYTES_MAX, RANGE_HEAD_LINES_MAX, RESUME_PROGRESS_BYTES_MIN};
 
 /// Ranges on their way here.
 pub(crate) struct Ranged<'a> {
@@ -30,6 +30,8 @@ pub(crate) struct Ranged<'a> {
     left: VecDeque<Range<u64>>,
     body: Body,
     resumes: u32,
+    /// How many bytes came since the last resume.
+    come: u64,
 }
 
 /// An answer.
@@ -60,11 +62,15 @@ impl<'a> Ranged<'a> {
             left,
             body,
             resumes: 0,
+            come: 0,
         }))
     }
 
     /// Waits, asks for what is left, and goes on there.
     fn resume(&mut self, why: Network) -> Result<()> {
+        if std::mem::take(&mut self.come) >= RESUME_PROGRESS_BYTES_MIN {
+            self.resumes = 0;
+        }
         let patience = self.client.patience();
         if self.resumes >= patience.resumes_max {
             return Err(Error::Broken {
@@ -102,6 +108,7 @@ impl Read for Ranged<'_> {
                 Ok(0) => Network::Closed,
                 Ok(n) => {
                     range.start += n as u64;
+                    self.come += n as u64;
                     if range.is_empty() {
                         self.left.pop_front();
                         self.body.inside = false;
@@ -219,7 +226,7 @@ fn invalid(why: &str) -> io::Error {
 }
 
 /// The bytes of `bytes FIRST-LAST/TOTAL`.
-fn content_range(header: &str) -> Option<Range<u64>> {
+pub(super) fn content_range(header: &str) -> Option<Range<u64>> {
     let (range, _) = header.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.trim().split_once('-')?;
     let (first, last) = (first.parse().ok()?, last.parse::<u64>().ok()?);
@@ -233,12 +240,16 @@ mod tests {
     #[test]
     fn content_ranges_are_read() {
         assert_eq!(content_range("bytes 5-9/10"), Some(5..10));
-        assert_eq!(content_range("bytes 5-9/*"), Some(5..10));
+        assert_eq!(content_range("bytes 5-5/*"), Some(5..6));
         for bad in [
             "",
+            "bytes",
+            "bytes 5-9",
             "bytes */10",
             "lines 5-9/10",
+            "bytes -9/10",
             "bytes 9-5/10",
+            "bytes 5-99999999999999999999/10",
             "bytes 0-18446744073709551615/*",
         ] {
             assert_eq!(content_range(bad), None, "{bad}");

@@ -163,10 +163,9 @@ impl TokenService {
             .post(self.realm.clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
-        let answer = request.send().map_err(|error| Error::Unreachable {
-            host: authority(&self.realm),
-            source: Network::of(&error),
-        })?;
+        let answer = request
+            .send()
+            .map_err(|error| registry.unreachable(&self.realm, &error))?;
         if answer.status().is_redirection() {
             return Err(registry.protocol("its token service redirects a refresh token"));
         }

@@ -130,10 +130,8 @@ impl<'p> Upload<'p> {
         let mut all = Vec::new();
         bytes(0)
             .and_then(|mut from| {
-                from.read_to_end(&mut all).map_err(|source| {
-                    let what = what.to_owned();
-                    Error::unwrapped(store::Error::Read { what, source })
-                })
+                from.read_to_end(&mut all)
+                    .map_err(|source| Error::from_read(what, source))
             })
             .map_err(Trouble::Source)?;
         self.close(session, blob, what, &all).map_err(Trouble::Wire)

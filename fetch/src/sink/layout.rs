@@ -15,6 +15,7 @@ use super::aside::Aside;
 use super::{Form, Opener, Outgoing, Sink, copy_to};
 use crate::error::{Error, Result};
 use crate::event::Progress;
+use crate::file;
 use crate::layout::REF_NAME;
 use crate::transport::read_limited;
 
@@ -35,12 +36,8 @@ pub(crate) struct Entries(Vec<Value>);
 impl Entries {
     /// The entries of a layout that is there; none when there is no layout.
     fn read(path: &Path) -> Result<Self> {
-        let file = match std::fs::File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(error) => return Err(Error::io("open", path)(error)),
+        let Some(file) = file::find(path)? else {
+            return Ok(Self::default());
         };
         let what = || path.display().to_string();
         let raw = read_limited(file, MANIFEST_BYTES_MAX, what)

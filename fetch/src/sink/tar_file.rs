@@ -3,12 +3,11 @@
 //! No entry has an owner or a time, so that one image always makes one archive.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write as _};
+use std::path::Path;
 
-use super::aside::Aside;
 use super::copy_to;
+use super::out::Out;
 use crate::error::{Error, Result};
 
 /// The unit of a tar, in bytes.
@@ -21,25 +20,10 @@ pub(crate) struct TarFile {
     written: HashSet<String>,
 }
 
-#[derive(Debug)]
-enum Out {
-    Aside(Aside),
-    /// A device or pipe, which is written to as it is.
-    Direct(File, PathBuf),
-    Stdout,
-}
-
 impl TarFile {
     /// Begins a tar; `-` is standard output.
     pub(crate) fn begin(path: &Path) -> Result<Self> {
-        let out = if path == Path::new("-") {
-            Out::Stdout
-        } else if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            let file = File::options().write(true).open(path);
-            Out::Direct(file.map_err(Error::io("open", path))?, path.to_owned())
-        } else {
-            Out::Aside(Aside::begin(path)?)
-        };
+        let out = Out::begin(path)?;
         Ok(Self {
             out,
             written: HashSet::new(),
@@ -85,7 +69,7 @@ impl TarFile {
         let mut header = tar::Header::new_gnu();
         header
             .set_path(name)
-            .map_err(Error::io("write", self.path()))?;
+            .map_err(Error::io("write", self.out.path()))?;
         header.set_entry_type(kind);
         header.set_mode(mode);
         header.set_uid(0);
@@ -104,30 +88,11 @@ impl TarFile {
     /// Writes the end; a file now gets its name.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.write(&[0; 2 * BLOCK_BYTES as usize])?;
-        match self.out {
-            Out::Aside(aside) => aside.finish(),
-            Out::Direct(..) => Ok(()),
-            Out::Stdout => io::stdout().flush().map_err(Error::io("write", STDOUT)),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        match &self.out {
-            Out::Aside(aside) => aside.path(),
-            Out::Direct(_, path) => path,
-            Out::Stdout => Path::new(STDOUT),
-        }
+        self.out.finish()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let done = match &mut self.out {
-            Out::Aside(aside) => aside.file().write_all(bytes),
-            Out::Direct(file, _) => file.write_all(bytes),
-            Out::Stdout => io::stdout().write_all(bytes),
-        };
-        done.map_err(Error::io("write", self.path()))
+        let done = self.out.write_all(bytes);
+        done.map_err(|error| Error::io("write", self.out.path())(error))
     }
 }
-
-/// What standard output is called in errors.
-const STDOUT: &str = "standard output";

@@ -9,10 +9,9 @@ use reqwest::blocking::{Body, Response};
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode, Url};
 
-use super::{Client, authority};
-use crate::error::{Error, Result};
+use super::Client;
+use crate::error::Result;
 use crate::limits::{AUTHORIZATIONS_MAX, REDIRECTS_MAX};
-use crate::registry::Network;
 
 /// A request that is no `GET`.
 #[derive(Debug, Clone)]
@@ -77,10 +76,9 @@ impl Client {
         {
             builder = builder.header(AUTHORIZATION, value.expose());
         }
-        builder.send().map_err(|error| Error::Unreachable {
-            host: authority(&call.url),
-            source: Network::of(&error),
-        })
+        builder
+            .send()
+            .map_err(|error| self.unreachable(&call.url, &error))
     }
 
     /// Where an answer leads to.
