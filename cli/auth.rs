@@ -55,7 +55,7 @@ impl AuthFlags {
 /// Which file to use.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct AuthFileFlag {
-    /// Use the credentials in this file alone [default: $REGISTRY_AUTH_FILE, else podman's and docker's]
+    /// Use this file of credentials alone [default: $REGISTRY_AUTH_FILE, else podman's and docker's]
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
 }

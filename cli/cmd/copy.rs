@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use fetch::CopyOptions;
 
-use super::pull::{JOBS, PullFlags, parse};
+use super::pull::{JOBS, PullFlags, SOURCES, parse};
 use super::push::destination;
 use super::save::{is_stdout, refuse_terminal, say_changed};
 use crate::context::Context;
@@ -18,10 +18,13 @@ use crate::report::{Failure, out};
 )]
 pub(crate) struct CopyArgs {
     /// Where the image is
-    #[arg(value_name = "SOURCE")]
+    #[arg(value_name = "SOURCE", help = SOURCES)]
     source: String,
     /// Where it goes
-    #[arg(value_name = "DEST")]
+    #[arg(
+        value_name = "DEST",
+        help = "[docker://]HOST/NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:DIR or ostree:NAME[@REPO] (REPO: /ostree/repo)"
+    )]
     destination: String,
     /// Copy all images of an index, and the index, instead of the one for the platform
     #[arg(long, conflicts_with = "platform")]

@@ -16,6 +16,9 @@ use crate::report::{Failure, out, printable};
 /// How many layers are fetched at a time unless the user says otherwise.
 pub(crate) const JOBS: usize = 4;
 
+/// What a source is, in the help of whatever takes one.
+pub(crate) const SOURCES: &str = "[docker://]HOST/NAME[:TAG][@DIGEST], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], docker-daemon:NAME, dir:DIR, rootfs-tar:FILE or ostree:NAME[@REPO]; - as FILE is stdin";
+
 /// Fetch images into the store
 #[derive(Debug, clap::Args)]
 #[command(
@@ -26,7 +29,7 @@ pub(crate) struct PullArgs {
     #[arg(
         required = true,
         value_name = "SOURCE",
-        help = "[docker://]HOST/NAME[:TAG][@DIGEST], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], docker-daemon:NAME, dir:DIR, rootfs-tar:FILE or ostree:NAME[@REPO]; - as FILE is stdin"
+        help = SOURCES
     )]
     sources: Vec<String>,
     #[command(flatten)]

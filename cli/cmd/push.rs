@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::progress::Progress;
 use crate::report::{Failure, out, printable};
 
-/// Send an image of the store to a registry, or to any other place
+/// Send an image of the store to a registry, or into a layout, archive or directory
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  berth push app:1 docker://registry.example/team/app:1\n  berth push redis:7 oci:layout:redis"

@@ -130,7 +130,7 @@ pub fn hold_bundle(options: &SourceOptions) -> Result<()> {
     let Some(path) = &options.policy else {
         return Ok(());
     };
-    // an archive's path is no scope, so it does not matter
+    // An archive's path is no scope, so it does not matter.
     let archive = Source::DockerArchive {
         path: PathBuf::new(),
         pick: Pick::Only,

@@ -55,7 +55,7 @@ pub(crate) fn recompress(
         let what = format!("layer {diff_id}");
         return Err(Error::too_large(what, format!("{limit} bytes")));
     }
-    // one byte more is enough for another diff id
+    // One byte more is enough for another diff id.
     let tar = &mut tar.take(size + 1);
     let (packer, media_type) = match old.media_type.contains("zstd") {
         true => (Packer::Zstd { size }, old.media_type.clone()),

@@ -1,7 +1,8 @@
 //! Takes an image from a repository that is only read into our own, so that a container can hold it there.
 //!
 //! What is taken is the image as that repository has it, flattened: owners that were lost there stay lost. Files that
-//! are here already are not read, and those that are not what their ids say are refused. Nothing names the image here, so it is gone with the last container that holds it.
+//! are here already are not read, and those that are not what their ids say are refused. Nothing names the image here, so
+//! it is gone with the last container that holds it.
 
 use std::collections::HashMap;
 use std::io::Read as _;

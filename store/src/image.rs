@@ -325,7 +325,7 @@ pub fn is_of_commit(
     config: &ImageConfig,
 ) -> Result<bool> {
     let is = repo.resolve(&RefName::image(name))?;
-    // what is written for it goes with the transaction
+    // What is written for it goes with the transaction.
     let made = commit_manifest(&repo.txn()?, name, manifest, config)?;
     Ok(is == Some(made))
 }

@@ -191,7 +191,7 @@ impl Repo {
     /// Locks our own repository so that objects stay; one that we may not lock is read without.
     pub fn lock_for_reading(&self, wait: &LockWait<'_>) -> Result<Option<Lock>> {
         match unless_forbidden(self.lock(LockKind::Shared, wait)) {
-            // it has no lock yet, and making one is not ours
+            // It has no lock yet, and making one is not ours.
             Err(Error::Refused { .. }) => Ok(None),
             other => other,
         }
