@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::fsck::Problem;
 use crate::id::DiffId;
-use crate::image::{all_images, recorded_digest};
+use crate::image::{all_images, digest_of_commit};
 use crate::kept_blob::check_kept_blobs;
 use crate::name::{LAYERS, RECIPES, RefName};
 use crate::recipe::Recipe;
@@ -34,7 +34,8 @@ pub(crate) fn check_images(repo: &Repo, problems: &mut Vec<Problem>) -> Result<(
                 continue;
             }
         };
-        let recorded = recorded_digest(repo, &name)?;
+        // Of the commit that was read: a name can go while this works.
+        let recorded = digest_of_commit(repo, &image.commit);
         if recorded != Some(image.digest) {
             let found = recorded.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
             let what = format!("the digest of image {name}");

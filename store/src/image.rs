@@ -312,9 +312,13 @@ pub fn recorded_digest(repo: &Repo, name: &ImageName) -> Result<Option<Digest>> 
     let Some(commit) = repo.resolve(&RefName::image(name))? else {
         return Ok(None);
     };
-    let image = repo.read_commit(&commit).ok();
-    let digest = image.and_then(|image| image.get_str("docker.digest")?.parse().ok());
-    Ok(digest)
+    Ok(digest_of_commit(repo, &commit))
+}
+
+/// The digest of the manifest that an image's commit was made with, as far as it can be read.
+pub(crate) fn digest_of_commit(repo: &Repo, commit: &ObjectId) -> Option<Digest> {
+    let image = repo.read_commit(commit).ok()?;
+    image.get_str("docker.digest")?.parse().ok()
 }
 
 /// Whether the commit of that name is the one of these documents: its id tells that even where it cannot be read.
@@ -371,6 +375,26 @@ fn load_named(repo: &Repo, name: &ImageName, commit: ObjectId) -> Result<Image> 
     match repo.resolve(&RefName::flat(name))? {
         Some(flat) => load_image(repo, name, commit, flat),
         None => flatten(repo, name, commit),
+    }
+}
+
+/// An image whose ref was listed; `None` for one that has lost its name since, which two users of a shared lock may see.
+fn load_listed(
+    repo: &Repo,
+    reference: &RefName,
+    name: &ImageName,
+    mut commit: ObjectId,
+) -> Result<Option<Result<Image>>> {
+    loop {
+        let image = load_named(repo, name, commit);
+        if image.is_ok() {
+            return Ok(Some(image));
+        }
+        match repo.resolve(reference)? {
+            Some(now) if now == commit => return Ok(Some(image)),
+            Some(now) => commit = now,
+            None => return Ok(None),
+        }
     }
 }
 
@@ -475,8 +499,9 @@ pub fn all_images(repo: &Repo) -> Result<Vec<(ImageName, Result<Image>)>> {
                 }
             },
         };
-        let image = load_named(repo, &name, commit);
-        images.push((name, image));
+        if let Some(image) = load_listed(repo, &reference, &name, commit)? {
+            images.push((name, image));
+        }
     }
     images.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(images)
