@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use runtime::{Containers, ExecOptions};
 
-use super::supervise::run_failure;
+use super::supervise::{run_failure, warn};
 use crate::context::Context;
 use crate::create::{BERTH_FAILED, variables};
 use crate::report::Failure;
@@ -48,7 +48,7 @@ pub(crate) struct ExecArgs {
     command: Vec<String>,
 }
 
-/// Turns this process into the parent of the command. Returns only on failure.
+/// Turns this process into the parent of the command.
 pub(crate) fn exec(args: ExecArgs, context: &Context) -> Result<ExitCode, Failure> {
     let run_dir = context
         .run_dir()
@@ -66,6 +66,6 @@ pub(crate) fn exec(args: ExecArgs, context: &Context) -> Result<ExitCode, Failur
         detach: args.detach,
         healthcheck: false,
     };
-    let Err(error) = container.exec(&options);
-    Err(run_failure(error))
+    let code = container.exec(&options, &mut warn).map_err(run_failure)?;
+    Ok(ExitCode::from(code))
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use runtime::Containers;
 
+use super::supervise::warn;
 use crate::context::Context;
 use crate::create::BERTH_FAILED;
 use crate::report::Failure;
@@ -27,7 +28,7 @@ enum Verb {
     },
 }
 
-/// Turns this process into the parent of the check. Returns only on failure.
+/// Turns this process into the parent of the check.
 pub(crate) fn healthcheck(args: HealthcheckArgs, context: &Context) -> Result<ExitCode, Failure> {
     let Verb::Run { container } = args.verb;
     let failed = |error: runtime::Error| Failure::from(error).code(BERTH_FAILED);
@@ -37,6 +38,6 @@ pub(crate) fn healthcheck(args: HealthcheckArgs, context: &Context) -> Result<Ex
     let container = Containers::open(&context.root, &run_dir)
         .find(&container)
         .map_err(failed)?;
-    let Err(error) = container.healthcheck();
-    Err(failed(error))
+    let code = container.healthcheck(&mut warn).map_err(failed)?;
+    Ok(ExitCode::from(code))
 }

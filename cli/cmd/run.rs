@@ -25,7 +25,7 @@ pub(crate) struct RunArgs {
     container: CreateFlags,
 }
 
-/// Creates a container and runs it. Where it is not detached this returns only on failure.
+/// Creates a container and runs it.
 pub(crate) fn run(args: RunArgs, context: &Context) -> Result<ExitCode, Failure> {
     context
         .refuse_root()
@@ -43,12 +43,12 @@ pub(crate) fn run(args: RunArgs, context: &Context) -> Result<ExitCode, Failure>
         };
     }
     // Without a terminal between us we can be the supervisor ourselves, unless a signal is to end only us.
-    let Err(error) = if container.record.settings.terminal || !proxy {
+    if container.record.settings.terminal || !proxy {
         let input = container.record.settings.interactive;
         let options = AttachOptions { input, keys, proxy };
-        container.attach(Some(&start), &options)
-    } else {
-        container.run(&start, &mut warn)
-    };
-    Err(run_failure(error))
+        let Err(error) = container.attach(Some(&start), &options);
+        return Err(run_failure(error));
+    }
+    let code = container.run(&start, &mut warn).map_err(run_failure)?;
+    Ok(ExitCode::from(code))
 }

@@ -39,6 +39,11 @@ pub(crate) fn mounts(mountinfo: &str) -> Vec<Mount> {
     mountinfo.lines().filter_map(parse).collect()
 }
 
+/// Where the mounts of that table are, in its order.
+pub(crate) fn points(mountinfo: &str) -> impl Iterator<Item = PathBuf> {
+    mounts(mountinfo).into_iter().map(|mount| mount.point)
+}
+
 /// Every way in which a volume of `source`, with all that is mounted below it, reaches `protected`. Both are canonical.
 pub(crate) fn reaches(source: &Path, protected: &Path, mounts: &[Mount]) -> Vec<Reach> {
     let Some((device, wanted)) = place(protected, mounts) else {

@@ -135,6 +135,11 @@ impl Containers {
         self.run_dir.join("containers").join(id)
     }
 
+    /// Where every supervisor mounts its container's root, in its own mount namespace: to everybody else it is empty.
+    pub(crate) fn root_mount(&self) -> PathBuf {
+        self.run_dir.join("rootfs")
+    }
+
     /// Where libcontainer keeps its own state of one container, while that runs.
     pub(crate) fn libcontainer(&self, id: &str) -> PathBuf {
         self.run_dir.join("libcontainer").join(id)

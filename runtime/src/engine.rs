@@ -21,8 +21,10 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use rustix::fs::{Mode, OFlags, makedev};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions};
+use serde_json::Value;
 
+use crate::document;
 use crate::error::{Error, Result};
 use crate::finish::Finish;
 use crate::living::Launch;
@@ -51,6 +53,8 @@ pub(crate) struct EngineInput<'a> {
     pub(crate) id: &'a str,
     /// Holds `config.json`.
     pub(crate) bundle: &'a Path,
+    /// What is in that.
+    pub(crate) spec: &'a Value,
     /// Where libcontainer keeps its own state.
     pub(crate) state_dir: &'a Path,
     /// The program, for messages.
@@ -66,16 +70,12 @@ impl Engine {
     /// Makes the container up to the point where its program would run.
     pub(crate) fn create(input: EngineInput<'_>) -> Result<Self> {
         userns::assert_single_thread()?;
-        let config = input.bundle.join("config.json");
-        assert_config(
-            &Spec::load(&config)
-                .map_err(|error| refused("read the configuration of", input.id)(error.into()))?,
-        );
+        assert_config(input.spec);
         let finish = Finish {
             parent: Some(Arc::new(this_process()?)),
             ..input.finish
         };
-        let (failure, executor) = launcher(finish)?;
+        let (failure, executor) = launcher(finish, true)?;
         let builder = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
             .with_root_path(input.state_dir)
             .and_then(|builder| {
@@ -176,11 +176,8 @@ pub(crate) struct Entered {
 /// program has been executed.
 pub(crate) fn enter(input: EntryInput<'_>) -> Result<Entered> {
     userns::assert_single_thread()?;
-    assert_config(
-        &Spec::load(input.dir.join("config.json"))
-            .map_err(|error| refused("exec in", input.id)(error.into()))?,
-    );
-    let (mut failure, executor) = launcher(input.finish)?;
+    assert_config(&document::read(&input.dir.join("config.json"))?);
+    let (mut failure, executor) = launcher(input.finish, false)?;
     let outcome = ContainerBuilder::new(input.id.to_owned(), SyscallType::default())
         .with_root_path(input.dir)
         .and_then(|builder| {
@@ -221,13 +218,18 @@ pub(crate) fn enter(input: EntryInput<'_>) -> Result<Entered> {
 }
 
 /// Our executor, and the pipe that tells why it could not execute.
-fn launcher(finish: Finish) -> Result<(File, Launcher)> {
+fn launcher(finish: Finish, is_first: bool) -> Result<(File, Launcher)> {
     let (failure, report) = rustix::pipe::pipe_with(
         rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK,
     )
     .map_err(Error::os("make a pipe"))?;
     let report = Arc::new(report);
-    Ok((failure.into(), Launcher { finish, report }))
+    let launcher = Launcher {
+        finish,
+        is_first,
+        report,
+    };
+    Ok((failure.into(), launcher))
 }
 
 /// What the executor has to tell: why it could not execute, or negative, why it is not in the container's control group.
@@ -239,20 +241,17 @@ fn read_number(report: &mut File) -> Option<i32> {
 
 /// Fails the process when a rule is broken that would otherwise kill bystanders or run an image's code as ours. These are
 /// mistakes of this crate; no input can cause them.
-fn assert_config(spec: &Spec) {
-    let cgroup = spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.cgroups_path().as_ref());
+fn assert_config(spec: &Value) {
+    let cgroup = spec["linux"]["cgroupsPath"].as_str();
     assert!(
-        cgroup.is_some_and(|path| path.is_absolute()),
+        cgroup.is_some_and(|path| path.starts_with('/')),
         "the cgroup path is absolute"
     );
-    let env = spec
-        .process()
-        .as_ref()
-        .and_then(|process| process.env().as_ref());
-    let home = env.and_then(|env| env.iter().find_map(|var| var.strip_prefix("HOME=")));
+    let env = spec["process"]["env"].as_array();
+    let home = env.and_then(|env| {
+        env.iter()
+            .find_map(|var| var.as_str()?.strip_prefix("HOME="))
+    });
     assert!(home.is_some_and(|home| !home.is_empty()), "HOME is set");
 }
 
@@ -267,6 +266,8 @@ fn refused(verb: &'static str, id: &str) -> impl FnOnce(LibcontainerError) -> Er
 #[derive(Debug, Clone)]
 struct Launcher {
     finish: Finish,
+    /// Whether it becomes the container's first process.
+    is_first: bool,
     report: Arc<OwnedFd>,
 }
 
@@ -281,9 +282,17 @@ impl Executor for Launcher {
     /// Whether a program can be executed is what executing it tells. This is the last moment before the container waits
     /// for its start, which nobody would give it if the supervisor ended now.
     fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
+        let failed = |error: String| ExecutorValidationError::ArgValidationError(error);
         self.finish
             .end_with_parent()
-            .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
+            .map_err(|error| failed(error.to_string()))?;
+        if self.is_first {
+            // libcontainer hides it from other processes of the container, of which there are none. The supervisor has to
+            // look at its root, and its own maps may have to be written.
+            rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,6 @@
 //! there what must be known of the container, writes down what [`crate::tenant`] needs, and executes the sealed copy,
 //! which is what the container can see. One `exec` of ourselves, and the pid, the terminal and the parent that waits stay.
 
-use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
@@ -80,17 +79,20 @@ pub(crate) struct Request {
 }
 
 impl Container {
-    /// Turns this process into the parent of a program in the container, with whose exit code it ends. Returns only on
-    /// failure. The process has one thread.
-    pub fn exec(&self, options: &ExecOptions) -> Result<Infallible> {
+    /// Turns this process into the parent of a program in the container, and gives the program's exit code, for this process
+    /// to end with: as after [`Container::run`] it serves for nothing else. The process has one thread. What could not be
+    /// done as asked goes to `say`.
+    pub fn exec(&self, options: &ExecOptions, say: &mut dyn FnMut(&str)) -> Result<u8> {
         let init = self.first_process(VERB)?;
         make_private(&self.bundle)?;
         let dir = self.bundle.join(format!("exec-{}", std::process::id()));
         remove_tree(&dir)?;
         make_private(&dir)?;
-        let Err(error) = self.enter(&init, &dir, options);
-        remove_tree(&dir)?;
-        Err(error)
+        if let Err(error) = self.enter(&init, &dir, options) {
+            remove_tree(&dir)?;
+            return Err(error);
+        }
+        tenant::inside(&dir, say)
     }
 
     /// The first process of the container, which runs; an error says what the container is instead.
@@ -122,14 +124,14 @@ impl Container {
         notes.init.ok_or_else(|| refused("starting"))
     }
 
-    /// Turns this process into the parent of the container's health check, and ends with 0 when it is well and 1 when it
-    /// is not. Returns only on failure.
-    pub fn healthcheck(&self) -> Result<Infallible> {
-        self.exec(&ExecOptions {
+    /// As [`Container::exec`] of the container's health check; gives 0 when it is well and 1 when it is not.
+    pub fn healthcheck(&self, say: &mut dyn FnMut(&str)) -> Result<u8> {
+        let options = ExecOptions {
             command: self.record.health_command()?,
             healthcheck: true,
             ..ExecOptions::default()
-        })
+        };
+        self.exec(&options, say)
     }
 
     /// Runs the container's health check from within its supervisor's namespaces, and gives its exit code. It ends with
@@ -158,7 +160,9 @@ impl Container {
         tenant::inside(&dir, &mut |_| {})
     }
 
-    fn enter(&self, init: &ProcessId, dir: &Path, options: &ExecOptions) -> Result<Infallible> {
+    /// Enters the namespaces and writes the documents. Returns when this process can go on as it is.
+    fn enter(&self, init: &ProcessId, dir: &Path, options: &ExecOptions) -> Result<()> {
+        let mut seal = seal::is_needed(&self.record.maps)?;
         // Opened outside: whether a process may be moved is asked of whoever opened the file, where it was opened.
         let cgroup = self.open_cgroup()?;
         let container: Value = document::read(&self.bundle.join("config.json"))?;
@@ -166,7 +170,17 @@ impl Container {
         let mut request = self.plan(init, dir, options, &container)?;
         request.cgroup = cgroup.as_ref().map(AsRawFd::as_raw_fd);
         document::write(&dir.join("request.json"), &request)?;
-        seal::exec_sealed_with(&[OsStr::new(EXEC), dir.as_os_str()], cgroup.as_ref())
+        // The maps of another user namespace are written by a process of a program that was executed in this one.
+        seal |= request.become_user.is_some();
+        if !seal {
+            seal::leave_caller(cgroup.as_ref())?;
+            // The second half takes it over by its number.
+            cgroup.map(IntoRawFd::into_raw_fd);
+            return Ok(());
+        }
+        let args = [OsStr::new(EXEC), dir.as_os_str()];
+        let Err(error) = seal::exec_sealed_with(&args, cgroup.as_ref());
+        Err(error)
     }
 
     fn open_cgroup(&self) -> Result<Option<OwnedFd>> {

@@ -105,6 +105,14 @@ impl IdMaps {
         has(&self.uids, uid)
     }
 
+    /// Whether `uid`, as it is called outside, is one of those inside.
+    pub(crate) fn maps_uid(&self, uid: u32) -> bool {
+        self.uids.iter().any(|map| {
+            uid.checked_sub(map.outside)
+                .is_some_and(|offset| offset < map.count)
+        })
+    }
+
     /// Whether `gid` exists inside.
     pub(crate) fn has_gid(&self, gid: u32) -> bool {
         has(&self.gids, gid)

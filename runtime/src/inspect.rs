@@ -89,7 +89,7 @@ impl Container {
             lower: self.record.lower.clone(),
             upper: self.dir.join("upper"),
             work: self.dir.join("work"),
-            merged: self.bundle.join("rootfs"),
+            merged: self.containers.root_mount(),
             log,
             bundle: self.bundle.clone(),
             health: self.health()?,

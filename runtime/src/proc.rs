@@ -3,12 +3,17 @@
 //! A process is named by its pid, its start time and the boot id together: a pid alone is reused, and after a reboot it
 //! means nothing. Whoever reads a [`ProcessId`] back from disk asks [`ProcessId::alive`] and never the bare pid.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+/// What is read at once: the kernel makes these files anew for each read, and calls all of them empty.
+const CHUNK_BYTES: usize = 16 << 10;
 
 /// A process, for as long as this boot lasts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,22 +52,31 @@ pub(crate) fn thread_count() -> Result<u64> {
 
 /// Reads a file that may not be there; then it is empty.
 pub(crate) fn read_optional(path: &Path) -> Result<String> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+    match read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Error::io("read", path)(error)),
+        outcome => outcome.map_err(Error::io("read", path)),
     }
+}
+
+/// Reads a file of the kernel's, in as few calls as it takes.
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::with_capacity(CHUNK_BYTES);
+    File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
 }
 
 fn boot_id() -> Result<String> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let text = read(path).map_err(Error::io("read", path))?;
     Ok(text.trim().to_owned())
 }
 
 fn start_time(pid: i32) -> Result<u64> {
-    let path = format!("/proc/{pid}/stat");
-    let stat = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let path = PathBuf::from(format!("/proc/{pid}/stat"));
+    let stat = read(&path).map_err(Error::io("read", &path))?;
     parse_start_time(&stat)
         .ok_or_else(|| Error::io("read", &path)(std::io::Error::from(std::io::ErrorKind::NotFound)))
 }

@@ -4,11 +4,14 @@
 //! for that long; a container that opens it for writing in time would own the host's next berth. So the copy that enters
 //! the container runs from a place that cannot be written: a detached read-only clone of the mount it lies on, which
 //! costs two system calls, or, where that is not possible, a sealed copy in memory.
+//!
+//! Executing a copy takes a millisecond of every start, and is for those who need it: a binary that belongs to nobody in
+//! the container and that only its owner may write to is safe from the container as it is ([`is_needed`]).
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -18,9 +21,26 @@ use rustix::io::FdFlags;
 use rustix::mount::OpenTreeFlags;
 
 use crate::error::{Error, Result};
-use crate::sys;
+use crate::ids::IdMaps;
+use crate::{sys, userns};
 
 const SELF: &str = "/proc/self/exe";
+
+/// Whether a process of a user namespace with these maps could write to this binary. To be asked before that is entered.
+///
+/// The permissions of groups and others count, and with them all access control lists, whose mask the group's are.
+pub(crate) fn is_needed(maps: &IdMaps) -> Result<bool> {
+    let binary = rustix::fs::stat(SELF).map_err(Error::io("look at", SELF))?;
+    Ok(maps.maps_uid(binary.st_uid) || binary.st_mode & 0o022 != 0)
+}
+
+/// What [`exec_sealed`] does to a process besides: nothing of its caller's is left, neither the environment nor a
+/// descriptor but stdio and `keep`.
+pub(crate) fn leave_caller(keep: Option<&OwnedFd>) -> Result<()> {
+    userns::assert_single_thread()?;
+    sys::clear_environment();
+    sys::close_others(keep.map(AsFd::as_fd)).map_err(Error::os("close descriptors"))
+}
 
 /// Executes this binary again from a sealed copy with `args` and an empty environment. Returns only on failure. To be
 /// called inside a mount namespace of our own.

@@ -11,7 +11,6 @@
 //!   code is the caller's. Afterwards it holds nothing of the caller's.
 //! - Attached, it is that child too, and the socket stays the first client's ([`crate::attached`]).
 
-use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -120,9 +119,11 @@ impl Start {
 }
 
 impl Container {
-    /// Turns this process into the supervisor of the container, which runs in its foreground and whose exit code it ends
-    /// with. Returns only on failure, and then the container is as it was. What could not be done as asked goes to `say`.
-    pub fn run(&self, options: &StartOptions, say: &mut dyn FnMut(&str)) -> Result<Infallible> {
+    /// Turns this process into the supervisor of the container, which runs in its foreground, and gives its exit code, for
+    /// this process to end with: it may be in the container's namespaces by then, has lost its environment and every
+    /// descriptor but stdio, and serves for nothing else. After a failure the container is as it was. What could not be done
+    /// as asked goes to `say`.
+    pub fn run(&self, options: &StartOptions, say: &mut dyn FnMut(&str)) -> Result<u8> {
         // Starting afresh takes a millisecond or two, and is for those who have pulled with many threads.
         if thread_count()? == 1 {
             return supervise::outside(&self.start_with(options), StartMode::Foreground, say);
@@ -203,10 +204,7 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
     match (verb.to_str()?, rest.as_slice()) {
         (SUPERVISE, [start, mode]) => {
             let mode = StartMode::parse(mode)?;
-            Some(Start::parse(start).and_then(|start| {
-                let Err(error) = supervise::outside(&start, mode, say);
-                Err(error)
-            }))
+            Some(Start::parse(start).and_then(|start| supervise::outside(&start, mode, say)))
         }
         (INSIDE, [start, mode]) => {
             let mode = StartMode::parse(mode)?;

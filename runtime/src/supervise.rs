@@ -1,6 +1,6 @@
 //! The supervisor of one container: one process, one thread, from before its first instruction until after its last.
 //!
-//! Outside: block signals, claim the container, enter the user namespace, execute the sealed copy. Inside: mount the root,
+//! Outside: block signals, claim the container, enter the user namespace, execute the sealed copy where one is needed. Inside: mount the root,
 //! write the bundle, let libcontainer make the container, attend it until it ends, as often as its restart policy says,
 //! write down how it ended, clean up. Whatever fails on the way, the clean-up runs: a container that was to be removed is
 //! gone afterwards, and any other can be told to have ended.
@@ -24,6 +24,7 @@ use crate::engine::{Engine, EngineInput};
 use crate::error::{Error, Result};
 use crate::finish::Finish;
 use crate::health_run::Checks;
+use crate::inroot::InRoot;
 use crate::living::Living;
 use crate::log::{LogDriver, Writer};
 use crate::pasta::{self, Pasta};
@@ -35,27 +36,23 @@ use crate::signals::Signals;
 use crate::start::{INSIDE, Start, StartMode};
 use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{clock, overlay, pivotable, remove, rootfs, seal, socket, sys, userns, walls};
+use crate::{clock, mounts, overlay, pivotable, remove, rootfs, seal, socket, sys, userns, walls};
 
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
 
-/// The first half, in a process that has one thread. Returns only on failure.
-pub(crate) fn outside(
-    start: &Start,
-    mode: StartMode,
-    say: &mut dyn FnMut(&str),
-) -> Result<std::convert::Infallible> {
+/// Both halves, in a process that has one thread. Gives the exit code of the container.
+pub(crate) fn outside(start: &Start, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
     userns::assert_single_thread()?;
     Signals::block()?;
     if mode != StartMode::Foreground {
         rustix::process::setsid().map_err(Error::os("leave the caller's session"))?;
     }
     let container = claim(start)?;
-    let outcome = enter(start, &container, mode, say);
-    let cleaned = give_up(start, &container);
-    let Err(error) = outcome;
-    cleaned.and(Err(error))
+    if let Err(error) = enter(start, &container, mode, say) {
+        return give_up(start, &container).and(Err(error));
+    }
+    serve(start, &container, mode, say)
 }
 
 /// Makes the container this process's own.
@@ -92,12 +89,14 @@ fn claim(start: &Start) -> Result<Container> {
     Ok(container)
 }
 
+/// Enters the user namespace. Returns when this process can go on as it is.
 fn enter(
     start: &Start,
     container: &Container,
     mode: StartMode,
     say: &mut dyn FnMut(&str),
-) -> Result<std::convert::Infallible> {
+) -> Result<()> {
+    let seal = seal::is_needed(&container.record.maps)?;
     sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
     let group = cgroup_limits::prepare(&container.record.id, &container.record.settings.limits)?;
     group.not_applied.iter().for_each(|line| say(line));
@@ -118,29 +117,43 @@ fn enter(
     let pasta = pasta::start(&container.bundle, net, &start.options.helpers)?;
     userns::enter(&container.record.maps, &start.options.helpers, flags)?;
     pasta.map_or(Ok(()), Pasta::connect)?;
-    seal::exec_sealed(&[
+    if !seal {
+        return seal::leave_caller(None);
+    }
+    let Err(error) = seal::exec_sealed(&[
         OsStr::new(INSIDE),
         OsStr::new(&start.text()?),
         OsStr::new(mode.word()),
-    ])
+    ]);
+    Err(error)
+}
+
+/// The second half in a sealed copy.
+pub(crate) fn inside(start: &Start, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
+    let container = load(&Containers::open(&start.root, &start.run_dir), &start.id)?;
+    serve(start, &container, mode, say)
 }
 
 /// The second half: runs the container and gives its exit code.
-pub(crate) fn inside(start: &Start, mode: StartMode, say: &mut dyn FnMut(&str)) -> Result<u8> {
-    let container = load(&Containers::open(&start.root, &start.run_dir), &start.id)?;
-    let mut attendant = match attendant(&container, mode, say) {
+fn serve(
+    start: &Start,
+    container: &Container,
+    mode: StartMode,
+    say: &mut dyn FnMut(&str),
+) -> Result<u8> {
+    let mut attendant = match attendant(container, mode, say) {
         Ok(attendant) => attendant,
-        Err(error) => return give_up(start, &container).and(Err(error)),
+        Err(error) => return give_up(start, container).and(Err(error)),
     };
-    let outcome = run(start, &container, &mut attendant);
+    let outcome = run(start, container, &mut attendant);
     let code = match &outcome {
         Ok(code) => Some(*code),
         Err(error @ Error::Exec { .. }) => Some(error.run_code()),
         Err(_) => None,
     };
     let cleaned = match code {
-        Some(code) => finish(start, &container, code),
-        None => give_up(start, &container),
+        Some(code) => finish(start, container, code),
+        None => give_up(start, container),
     };
     // Why it failed matters more than that the clean-up failed too.
     let code = outcome?;
@@ -200,7 +213,7 @@ fn is_passthrough(container: &Container) -> bool {
 /// Prepares the container and runs it until it has ended for good.
 fn run(start: &Start, container: &Container, attendant: &mut Attendant<'_>) -> Result<u8> {
     let record = &container.record;
-    let rootfs = container.bundle.join("rootfs");
+    let rootfs = container.containers.root_mount();
     make_private(&rootfs)?;
     pivotable::make(&rootfs)?;
     let group = Prepared::read(&container.bundle)?;
@@ -224,6 +237,7 @@ fn run(start: &Start, container: &Container, attendant: &mut Attendant<'_>) -> R
     loop {
         let began = clock::uptime();
         if backoff.restarts() > 0 {
+            mounts::unmount_all(&ready.rootfs)?;
             // It went with the life before.
             ready.group = cgroup_limits::prepare(&record.id, &record.settings.limits)?;
         }
@@ -269,6 +283,7 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
     let mut engine = Engine::create(EngineInput {
         id: &record.id,
         bundle,
+        spec: &plan.spec,
         state_dir: &libcontainer_dir(&ready.start.run_dir)?,
         program: &plan.program,
         ends,
@@ -310,7 +325,7 @@ fn plan(ready: &Ready<'_>) -> Result<Planned> {
     let dirs = store_dirs(&ready.start.options.repo, &ready.start.root);
     let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
     let bundle = &ready.container.bundle;
-    let plan = plan::make(&Plan {
+    let mut plan = plan::make(&Plan {
         record: &ready.container.record,
         bundle,
         rootfs: &ready.rootfs,
@@ -319,7 +334,9 @@ fn plan(ready: &Ready<'_>) -> Result<Planned> {
         protected: Protected::new(dirs, &mounts),
         run_dir,
     })?;
-    document::write(&bundle.join("config.json"), &plan.spec)?;
+    let document = bundle.join("config.json");
+    mounts::mount_document(&InRoot::open(&ready.rootfs)?, &mut plan.spec, &document)?;
+    document::write(&document, &plan.spec)?;
     Ok(plan)
 }
 
@@ -400,10 +417,11 @@ fn libcontainer_dir(run_dir: &Path) -> Result<PathBuf> {
 
 /// After the container has ended: writes its exit code down, or removes it.
 fn finish(start: &Start, container: &Container, code: u8) -> Result<()> {
-    overlay::unmount(&container.bundle.join("rootfs"))?;
+    // Unmounting waits for every processor, and what is removed needs none: the mount goes with this process.
     if container.record.settings.life.remove {
         return remove(start, container);
     }
+    overlay::unmount(&container.containers.root_mount())?;
     let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
     notes.exit_code = Some(i32::from(code));
     notes.finished = Some(clock::now());
@@ -413,11 +431,11 @@ fn finish(start: &Start, container: &Container, code: u8) -> Result<()> {
 /// When the container never came to run: forgets the attempt, or removes the container. One that did run, and was lost, is
 /// left with the notes that say so.
 fn give_up(start: &Start, container: &Container) -> Result<()> {
-    // Whether it was mounted is not known here, and does not matter: the namespace goes with this process.
-    overlay::unmount(&container.bundle.join("rootfs")).ok();
     if container.record.settings.life.remove {
         return remove(start, container);
     }
+    // Whether it was mounted is not known here, and does not matter: the namespace goes with this process.
+    overlay::unmount(&container.containers.root_mount()).ok();
     if Notes::read(&container.dir)?.is_some_and(|notes| notes.started.is_some()) {
         return Ok(());
     }

@@ -230,22 +230,23 @@ pub(crate) fn default_signals() {
 
 /// Makes the detached mount at `tree` read-only, for good: it is in no namespace where it could be remounted.
 pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
-    set_read_only(tree.as_raw_fd(), c"", 0)
+    set_mount_attributes(tree, libc::MOUNT_ATTR_RDONLY, false)
 }
 
-/// As [`set_mount_read_only`], with all that is mounted below it.
-pub(crate) fn set_tree_read_only(tree: &OwnedFd) -> io::Result<()> {
-    set_read_only(tree.as_raw_fd(), c"", libc::AT_RECURSIVE)
+/// Gives the detached mount at `tree` attributes (`MOUNT_ATTR_*`), and where it is recursive all that is mounted below it.
+pub(crate) fn set_mount_attributes(tree: &OwnedFd, set: u64, recursive: bool) -> io::Result<()> {
+    let flags = if recursive { libc::AT_RECURSIVE } else { 0 };
+    set_attributes(tree.as_raw_fd(), c"", flags, set)
 }
 
 /// Makes the mount at the absolute `path` read-only in this mount namespace.
 pub(crate) fn remount_read_only(path: &CStr) -> io::Result<()> {
-    set_read_only(libc::AT_FDCWD, path, 0)
+    set_attributes(libc::AT_FDCWD, path, 0, libc::MOUNT_ATTR_RDONLY)
 }
 
-fn set_read_only(dir: RawFd, path: &CStr, flags: libc::c_int) -> io::Result<()> {
+fn set_attributes(dir: RawFd, path: &CStr, flags: libc::c_int, set: u64) -> io::Result<()> {
     let attr = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_set: set,
         attr_clr: 0,
         propagation: 0,
         userns_fd: 0,
@@ -293,6 +294,32 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
 pub(crate) fn exit_at_once(code: u8) -> ! {
     // SAFETY: _exit runs no code of ours.
     unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Forgets the environment. The process has one thread.
+pub(crate) fn clear_environment() {
+    // SAFETY: nobody else reads the environment meanwhile, since there is no other thread, and nothing of it is borrowed:
+    // Rust hands out copies.
+    unsafe { libc::clearenv() };
+}
+
+/// Closes every descriptor but stdio and `keep`. What owned one must not be used or dropped afterwards.
+pub(crate) fn close_others(keep: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let close = |first: u32, last: u32| {
+        if first > last {
+            return Ok(());
+        }
+        // SAFETY: the caller uses none of these descriptors any more.
+        match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0u32) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    let keep = keep.and_then(|fd| u32::try_from(fd.as_raw_fd()).ok());
+    match keep.filter(|fd| *fd > 2) {
+        None => close(3, u32::MAX),
+        Some(keep) => close(3, keep - 1).and_then(|()| close(keep + 1, u32::MAX)),
+    }
 }
 
 /// Closes every descriptor of this process. What owned one must not be used or dropped afterwards.

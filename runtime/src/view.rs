@@ -1,18 +1,14 @@
 //! The root of a container that does not run, with its volumes, mounted for one process that is inside its user namespace
 //! and a mount namespace of its own. What may not be written while it runs may not be written here.
 
-use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, OFlags};
-use rustix::mount::{MoveMountFlags, OpenTreeFlags};
-
 use crate::container::{Container, make_private};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::inroot::InRoot;
 use crate::proc::read_optional;
 use crate::protect::{Bind, Protected, protect, store_dirs};
-use crate::{copyup, rootfs, sys};
+use crate::{copyup, mounts, rootfs};
 
 /// Mounts the container's root. `root` is berth's, `repo` its repository.
 pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<InRoot> {
@@ -22,8 +18,8 @@ pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<I
     // Where there is no overlay it is a copy, and that was said when it was made.
     rootfs::mount(&record.lower, &container.dir, &place)?;
     let inside = InRoot::open_as(&place, Path::new("/"))?;
-    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
-    let protected = Protected::new(store_dirs(repo, root), &mounts);
+    let mountinfo = read_optional(Path::new("/proc/self/mountinfo"))?;
+    let protected = Protected::new(store_dirs(repo, root), &mountinfo);
     for mount in record
         .mounts
         .iter()
@@ -38,29 +34,7 @@ pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<I
         ..Bind::default()
     });
     for bind in protect(binds.collect(), &protected) {
-        attach(&inside, &bind)?;
+        mounts::mount_volume(&inside, &bind)?;
     }
     Ok(inside)
-}
-
-/// Mounts a volume by descriptors alone, so that no link in the root leads it elsewhere.
-fn attach(root: &InRoot, bind: &Bind) -> Result<()> {
-    let failed = || Error::io::<rustix::io::Errno>("mount volume", &bind.source);
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE;
-    let tree = rustix::mount::open_tree(CWD, &bind.source, flags).map_err(failed())?;
-    if bind.read_only {
-        sys::set_tree_read_only(&tree).map_err(Error::io("mount volume", &bind.source))?;
-    }
-    let target = match bind.source.is_dir() {
-        true => root.make_dir(&bind.destination)?,
-        false => {
-            root.make_file(&bind.destination)?;
-            root.resolve(&bind.destination, OFlags::PATH)
-                .map_err(failed())?
-        }
-    };
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(tree.as_fd(), c"", target.as_fd(), c"", flags).map_err(failed())
 }

@@ -5,6 +5,8 @@
 //! directory a read-only memory file system, a read-only path is read-only.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, StatVfsMountFlags};
@@ -352,7 +354,12 @@ fn thermal_paths() -> Vec<String> {
         .into_iter()
         .flatten()
         .flatten();
-    cpus.map(|cpu| cpu.path().join("thermal_throttle"))
+    let is_cpu = |name: &OsStr| {
+        let number = name.as_bytes().strip_prefix(b"cpu");
+        number.is_some_and(|number| number.first().is_some_and(u8::is_ascii_digit))
+    };
+    cpus.filter(|entry| is_cpu(&entry.file_name()))
+        .map(|cpu| cpu.path().join("thermal_throttle"))
         .filter(|path| path.is_dir())
         .map(|path| path.to_string_lossy().into_owned())
         .collect()

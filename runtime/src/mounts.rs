@@ -1,0 +1,197 @@
+//! Mounting what a container sees, by descriptors alone.
+//!
+//! A file system is made or cloned where nobody sees it, gets its attributes there, and is moved to a place that was opened
+//! inside the root: no link in an image or volume leads it elsewhere, and nothing is ever half mounted. This happens before
+//! libcontainer makes the container, in its supervisor's mount namespace. libcontainer is left those that take a namespace
+//! which it makes itself, and they go on top.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::aliases;
+use crate::error::{Error, Result};
+use crate::inroot::InRoot;
+use crate::proc::read_optional;
+use crate::protect::Bind;
+use crate::sys;
+
+/// Kinds that belong to the container's own pid and ipc namespace.
+const LIBCONTAINERS: [&str; 2] = ["proc", "mqueue"];
+
+/// What a word of a list of options does to a mount: the attribute, and whether it is set.
+const ATTRIBUTES: [(&str, MountAttrFlags, bool); 9] = [
+    ("ro", MountAttrFlags::MOUNT_ATTR_RDONLY, true),
+    ("rw", MountAttrFlags::MOUNT_ATTR_RDONLY, false),
+    ("nosuid", MountAttrFlags::MOUNT_ATTR_NOSUID, true),
+    ("suid", MountAttrFlags::MOUNT_ATTR_NOSUID, false),
+    ("nodev", MountAttrFlags::MOUNT_ATTR_NODEV, true),
+    ("dev", MountAttrFlags::MOUNT_ATTR_NODEV, false),
+    ("noexec", MountAttrFlags::MOUNT_ATTR_NOEXEC, true),
+    ("exec", MountAttrFlags::MOUNT_ATTR_NOEXEC, false),
+    ("strictatime", MountAttrFlags::MOUNT_ATTR_STRICTATIME, true),
+];
+
+/// A mount as the runtime specification writes it.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    #[serde(rename = "type")]
+    kind: String,
+    source: PathBuf,
+    destination: PathBuf,
+    #[serde(default)]
+    options: Vec<String>,
+}
+
+/// What a list of options comes to.
+#[derive(Debug, PartialEq, Eq)]
+struct Options<'a> {
+    /// For the mount itself.
+    plain: MountAttrFlags,
+    /// For all that is mounted below it as well.
+    recursive: MountAttrFlags,
+    /// For its file system.
+    rest: Vec<&'a str>,
+}
+
+/// Takes the mounts out of a container's document that need nothing of libcontainer, and mounts them.
+pub(crate) fn mount_document(root: &InRoot, spec: &mut Value, document: &Path) -> Result<()> {
+    let all = spec["mounts"].take();
+    let unreadable = |source| Error::Document {
+        path: document.to_owned(),
+        source,
+    };
+    let all: Vec<Value> = serde_json::from_value(all).map_err(unreadable)?;
+    let mut left: Vec<Value> = Vec::new();
+    for mount in all {
+        if LIBCONTAINERS.iter().any(|kind| mount["type"] == *kind) {
+            left.push(mount);
+            continue;
+        }
+        let entry: Entry = serde_json::from_value(mount).map_err(unreadable)?;
+        // What comes later covers what came before.
+        left.retain(|mount| {
+            let place = mount["destination"].as_str().map(Path::new);
+            !place.is_some_and(|place| place.starts_with(&entry.destination))
+        });
+        entry.mount(root)?;
+    }
+    spec["mounts"] = Value::Array(left);
+    Ok(())
+}
+
+/// Mounts a volume in a root that no container has yet.
+pub(crate) fn mount_volume(root: &InRoot, bind: &Bind) -> Result<()> {
+    let read_only = bind.read_only.then(|| "rro".to_owned());
+    let entry = Entry {
+        kind: "bind".into(),
+        source: bind.source.clone(),
+        destination: bind.destination.clone(),
+        options: ["rbind".to_owned()].into_iter().chain(read_only).collect(),
+    };
+    entry.mount(root)
+}
+
+/// Unmounts all that is mounted below `rootfs` in this mount namespace, so that another life of the container starts afresh.
+pub(crate) fn unmount_all(rootfs: &Path) -> Result<()> {
+    let mountinfo = read_optional(Path::new("/proc/self/mountinfo"))?;
+    let points = aliases::points(&mountinfo);
+    let below = points.filter(|point| point.starts_with(rootfs) && point != rootfs);
+    // Inner before outer.
+    for point in below.collect::<Vec<_>>().iter().rev() {
+        rustix::mount::unmount(point, UnmountFlags::DETACH).map_err(Error::io("unmount", point))?;
+    }
+    Ok(())
+}
+
+impl Entry {
+    fn mount(&self, root: &InRoot) -> Result<()> {
+        let options = options(&self.options);
+        let (tree, is_dir) = match self.kind.as_str() {
+            "bind" => self.clone_tree(&options)?,
+            _ => (self.make(&options)?, true),
+        };
+        let target = if is_dir {
+            root.make_dir(&self.destination)?
+        } else {
+            root.make_file(&self.destination)?;
+            root.resolve(&self.destination, OFlags::PATH)
+                .map_err(self.failed())?
+        };
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        rustix::mount::move_mount(tree.as_fd(), c"", target.as_fd(), c"", flags)
+            .map_err(self.failed())
+    }
+
+    /// The files that are there under another name.
+    fn clone_tree(&self, options: &Options<'_>) -> Result<(OwnedFd, bool)> {
+        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        if self.options.iter().any(|word| word == "rbind") {
+            flags |= OpenTreeFlags::AT_RECURSIVE;
+        }
+        let failed = || Error::io("mount volume", &self.source);
+        let tree = rustix::mount::open_tree(CWD, &self.source, flags)
+            .map_err(|error| failed()(error.into()))?;
+        for (attributes, recursive) in [(options.recursive, true), (options.plain, false)] {
+            if !attributes.is_empty() {
+                sys::set_mount_attributes(&tree, attributes.bits().into(), recursive)
+                    .map_err(failed())?;
+            }
+        }
+        let stat = rustix::fs::fstat(&tree).map_err(|error| failed()(error.into()))?;
+        let is_dir = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
+        Ok((tree, is_dir))
+    }
+
+    /// A new file system.
+    fn make(&self, options: &Options<'_>) -> Result<OwnedFd> {
+        let making = rustix::mount::fsopen(self.kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)
+            .map_err(self.failed())?;
+        let set = |key: &str, value: &str| {
+            rustix::mount::fsconfig_set_string(making.as_fd(), key, value).map_err(self.failed())
+        };
+        set("source", &self.kind)?;
+        for word in &options.rest {
+            match word.split_once('=') {
+                Some((key, value)) => set(key, value)?,
+                None => rustix::mount::fsconfig_set_flag(making.as_fd(), *word)
+                    .map_err(self.failed())?,
+            }
+        }
+        rustix::mount::fsconfig_create(making.as_fd()).map_err(self.failed())?;
+        let attributes = options.plain | options.recursive;
+        rustix::mount::fsmount(making.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            .map_err(self.failed())
+    }
+
+    fn failed(&self) -> impl FnOnce(rustix::io::Errno) -> Error {
+        Error::io("mount", &self.destination)
+    }
+}
+
+/// Sorts a list of options. The last word about a thing counts.
+fn options(words: &[String]) -> Options<'_> {
+    let mut options = Options {
+        plain: MountAttrFlags::empty(),
+        recursive: MountAttrFlags::empty(),
+        rest: Vec::new(),
+    };
+    let find = |word: &str| ATTRIBUTES.iter().find(|(name, ..)| word == *name);
+    for word in words {
+        if let Some((_, attribute, on)) = find(word) {
+            options.plain.set(*attribute, *on);
+        } else if let Some((_, attribute, on)) = word.strip_prefix('r').and_then(find) {
+            options.recursive.set(*attribute, *on);
+        } else if word != "bind" && word != "rbind" {
+            options.rest.push(word);
+        }
+    }
+    options
+}
