@@ -1,4 +1,4 @@
-//! What runc and crun are given: a bundle that asks for what `berth run --network none` does.
+//! What runc and crun are given: a bundle that asks for what `berth run --network none` does, a user namespace among it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,8 +78,10 @@ fn config(rootfs: &Path, args: &[&str], seccomp: Option<Value>) -> Value {
         "linux": {
             "namespaces": [
                 {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"},
-                {"type": "mount"}, {"type": "cgroup"},
+                {"type": "mount"}, {"type": "cgroup"}, {"type": "user"},
             ],
+            "uidMappings": [{"containerID": 0, "hostID": 0, "size": 1}],
+            "gidMappings": [{"containerID": 0, "hostID": 0, "size": 1}],
             "maskedPaths": [
                 "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
                 "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",

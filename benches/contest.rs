@@ -59,8 +59,13 @@ impl Row {
 
     /// The first one's median time as a share of another's, if both have one.
     pub fn share_of(&self, at: usize) -> Option<f64> {
+        self.share(0, at)
+    }
+
+    /// One's median time as a share of another's, if both have one.
+    pub fn share(&self, at: usize, of: usize) -> Option<f64> {
         let wall = |at: usize| median(&self.entries.get(at)?.sorted(|it| it.wall));
-        Some(wall(0)?.as_secs_f64() / wall(at)?.as_secs_f64())
+        Some(wall(at)?.as_secs_f64() / wall(of)?.as_secs_f64())
     }
 
     /// The first one's median user and system time as a share of another's, if both have one.

@@ -1,6 +1,6 @@
 //! How long `true` takes in a container of busybox that runs already, and what its supervisor holds meanwhile.
 //!
-//! runc and crun run in an outer user namespace, made before, as in `start`.
+//! All but podman run in an outer user namespace, made before, as in `start`.
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ impl Runner {
     }
 
     fn is_outer(self) -> bool {
-        matches!(self, Self::Runc | Self::Crun)
+        self != Self::Podman
     }
 }
 

@@ -1,8 +1,9 @@
 //! How long `true` takes in a container of busybox, from the command to its end.
 //!
-//! runc and crun find a bundle ready and run in an outer user namespace, made before, with cgroup2
-//! over /sys/fs/cgroup: crun refuses hosts with both kinds of cgroups, and neither pays for a user
-//! namespace then. berth, podman, bwrap and unshare make theirs each time.
+//! All but podman run in an outer user namespace, made before, with cgroup2 over /sys/fs/cgroup: crun
+//! refuses hosts with both kinds of cgroups. runc and crun find a bundle ready that asks for the same
+//! namespaces and mounts as berth makes, with and without the same filter of system calls. podman and
+//! one row of berth's start on the host itself, where both have the user's ranges of ids written.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub const OUTER: [&str; 8] = [
 /// Who starts `true`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Starter {
-    Berth,
+    Berth { seccomp: bool },
+    BerthOnHost,
     Podman,
     Runc { seccomp: bool },
     Crun { seccomp: bool },
@@ -40,8 +42,10 @@ enum Starter {
     Unshare,
 }
 
-const STARTERS: [Starter; 8] = [
-    Starter::Berth,
+const STARTERS: [Starter; 10] = [
+    Starter::Berth { seccomp: true },
+    Starter::Berth { seccomp: false },
+    Starter::BerthOnHost,
     Starter::Podman,
     Starter::Runc { seccomp: true },
     Starter::Runc { seccomp: false },
@@ -54,7 +58,9 @@ const STARTERS: [Starter; 8] = [
 impl Starter {
     fn name(self) -> &'static str {
         match self {
-            Self::Berth => "berth run --rm --network none",
+            Self::Berth { seccomp: true } => "berth run --rm --network none",
+            Self::Berth { seccomp: false } => "berth run, no seccomp",
+            Self::BerthOnHost => "berth run, on the host",
             Self::Podman => "podman run --rm --network=none",
             Self::Runc { seccomp: true } => "runc run, ready bundle",
             Self::Runc { seccomp: false } => "runc run, ready bundle, no seccomp",
@@ -67,7 +73,7 @@ impl Starter {
 
     fn program(self) -> Option<&'static str> {
         match self {
-            Self::Berth => None,
+            Self::Berth { .. } | Self::BerthOnHost => None,
             Self::Podman => Some("podman"),
             Self::Runc { .. } => Some("runc"),
             Self::Crun { .. } => Some("crun"),
@@ -77,16 +83,28 @@ impl Starter {
     }
 
     fn is_outer(self) -> bool {
-        matches!(self, Self::Runc { .. } | Self::Crun { .. })
+        !matches!(self, Self::Podman | Self::BerthOnHost)
     }
 }
 
-/// The most that a start of berth may take, as a share of another's.
-const GOALS: [(Starter, f64); 4] = [
-    (Starter::Crun { seccomp: false }, 1.0),
-    (Starter::Crun { seccomp: true }, 0.6),
-    (Starter::Runc { seccomp: false }, 0.45),
-    (Starter::Podman, 0.15),
+/// The most that a start of berth may take, as a share of another's that does the same.
+const GOALS: [(Starter, Starter, f64); 4] = [
+    (
+        Starter::Berth { seccomp: false },
+        Starter::Crun { seccomp: false },
+        1.0,
+    ),
+    (
+        Starter::Berth { seccomp: true },
+        Starter::Crun { seccomp: true },
+        0.6,
+    ),
+    (
+        Starter::Berth { seccomp: false },
+        Starter::Runc { seccomp: false },
+        0.45,
+    ),
+    (Starter::BerthOnHost, Starter::Podman, 0.15),
 ];
 
 /// Everything that starts need.
@@ -138,13 +156,14 @@ pub fn start(bench: &mut Bench) -> Result<Vec<Row>, String> {
     for store in &ready.stores {
         bench.remove(store);
     }
-    for (starter, limit) in GOALS {
-        let at = starters.iter().position(|it| *it == starter);
+    let at = |starter| starters.iter().position(|it| *it == starter);
+    for (ours, theirs, limit) in GOALS {
+        let found = at(ours).zip(at(theirs));
         row.goals.push(Goal {
-            what: format!("start beside {}", starter.name()),
+            what: format!("{} beside {}", ours.name(), theirs.name()),
             limit,
             unit: "×",
-            found: at.and_then(|at| row.share_of(at)),
+            found: found.and_then(|(ours, theirs)| row.share(ours, theirs)),
         });
     }
     Ok(vec![row])
@@ -158,7 +177,13 @@ fn prepare(bench: &mut Bench, starters: &[Starter], row: &mut Row) -> Result<Rea
         bench.fresh_in_memory("state"),
     ];
     if let Err(why) = pull::with_berth(bench, &image, &stores[0]) {
-        row.entries[0].failure = Some(why);
+        for (at, _) in starters
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it.program().is_none())
+        {
+            row.entries[at].failure = Some(why.clone());
+        }
     }
     if let Some(at) = starters.iter().position(|it| *it == Starter::Podman)
         && let Err(why) = pull::with_podman(bench, &image, &stores[1])
@@ -196,17 +221,22 @@ impl Ready {
         let id = format!("bench-{}", self.started);
         let [ours, podmans, state] = &self.stores;
         match starter {
-            Starter::Berth => argv![
-                &self.berth,
-                "--root",
-                ours,
-                "run",
-                "--rm",
-                "--network",
-                "none",
-                &self.image,
-                "true"
-            ],
+            Starter::Berth { .. } | Starter::BerthOnHost => {
+                let mut argv = argv![
+                    &self.berth,
+                    "--root",
+                    ours,
+                    "run",
+                    "--rm",
+                    "--network",
+                    "none"
+                ];
+                if (starter == Starter::Berth { seccomp: false }) {
+                    argv.extend(argv!["--security-opt", "seccomp=unconfined"]);
+                }
+                argv.extend(argv![&self.image, "true"]);
+                argv
+            }
             Starter::Podman => podman(podmans, &self.image),
             Starter::Runc { seccomp } | Starter::Crun { seccomp } => {
                 let program = starter.program().expect("it has one");

@@ -3,6 +3,7 @@
 mod cve;
 mod flags;
 mod places;
+mod seal;
 mod store;
 
 use serde_json::{Value, json};

@@ -94,6 +94,9 @@ impl Engine {
                     .build()
             })
             .map_err(refused("create", input.id))?;
+        // Who enters its namespaces looks them up by this process, which no process of the container sees.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+            .map_err(Error::os("show the supervisor to its owner"))?;
         Ok(Self {
             container,
             failure,
