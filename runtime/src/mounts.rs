@@ -100,14 +100,16 @@ pub(crate) fn mount_volume(root: &InRoot, bind: &Bind) -> Result<()> {
 
 /// Unmounts all that is mounted below `rootfs` in this mount namespace, so that another life of the container starts afresh.
 pub(crate) fn unmount_all(rootfs: &Path) -> Result<()> {
-    let mountinfo = read_optional(Path::new("/proc/self/mountinfo"))?;
-    let points = aliases::points(&mountinfo);
-    let below = points.filter(|point| point.starts_with(rootfs) && point != rootfs);
-    // Inner before outer.
-    for point in below.collect::<Vec<_>>().iter().rev() {
-        rustix::mount::unmount(point, UnmountFlags::DETACH).map_err(Error::io("unmount", point))?;
+    loop {
+        let mountinfo = read_optional(Path::new("/proc/self/mountinfo"))?;
+        let mut points = aliases::points(&mountinfo);
+        // The outermost, with all below it: what was mounted in a volume on the host cannot be taken out of it.
+        let Some(point) = points.find(|point| point.starts_with(rootfs) && point != rootfs) else {
+            return Ok(());
+        };
+        rustix::mount::unmount(&point, UnmountFlags::DETACH)
+            .map_err(Error::io("unmount", &point))?;
     }
-    Ok(())
 }
 
 impl Entry {

@@ -96,7 +96,9 @@ fn enter(
     mode: StartMode,
     say: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    let seal = seal::is_needed(&container.record.maps)?;
+    // An init of ours stays, and would show the container what this process was executed with.
+    let init = container.record.settings.life.init;
+    let seal = init || seal::is_needed(&container.record.maps)?;
     sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
     let group = cgroup_limits::prepare(&container.record.id, &container.record.settings.limits)?;
     group.not_applied.iter().for_each(|line| say(line));
