@@ -2,7 +2,9 @@
 
 mod cve;
 mod flags;
+mod kernels;
 mod places;
+mod races;
 mod store;
 
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ use crate::inroot::InRoot;
 use crate::memory::Staged;
 use crate::network::Network;
 use crate::options::Settings;
-use crate::protect::{Bind, Protected, protect};
+use crate::protect::{Bind, Protected, open_source, protect};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
 use crate::ulimit::{self, Ulimit};
@@ -204,7 +204,7 @@ fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
         Some(mount) if mount.options.read_only || !mount.source.is_dir() => Ok(()),
         Some(mount) => {
             let below = workdir.strip_prefix(&mount.destination).unwrap_or(workdir);
-            InRoot::open(&mount.source)?
+            InRoot::of(open_source(&mount.source, mount.managed)?, &mount.source)
                 .make_dir(&Path::new("/").join(below))
                 .map(drop)
         }
@@ -238,6 +238,7 @@ pub(crate) fn hostname(record: &Record) -> String {
 /// Fills new volumes with the image's files, and gives those that are to be given to the user.
 fn fill_volumes(plan: &Plan<'_>, root: &InRoot, user: &User) -> Result<()> {
     for mount in &plan.record.mounts {
+        let source = open_source(&mount.source, mount.managed)?;
         if mount.managed && !mount.options.no_copy {
             copyup::copy_up(root, &mount.destination, &mount.source)?;
         }
@@ -253,7 +254,7 @@ fn fill_volumes(plan: &Plan<'_>, root: &InRoot, user: &User) -> Result<()> {
         }
         // With one id everything belongs to whoever runs, whatever he is called inside.
         if !plan.record.maps.is_single() {
-            chown::chown_tree(&mount.source, user.uid, user.gid)?;
+            chown::chown_tree(&source, &mount.source, user.uid, user.gid)?;
         }
     }
     Ok(())
@@ -267,6 +268,7 @@ fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
         read_only: mount.options.read_only,
         no_exec: mount.options.no_exec,
         set_id: mount.options.set_id,
+        managed: mount.managed,
     });
     let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, &record.settings.net)?
         .into_iter()

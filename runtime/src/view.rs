@@ -4,14 +4,14 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::{FileType, OFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 use crate::container::{Container, make_private};
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::proc::read_optional;
-use crate::protect::{Bind, Protected, protect, store_dirs};
+use crate::protect::{Bind, Protected, guarded_dirs, open_source, protect};
 use crate::{copyup, rootfs, sys};
 
 /// Mounts the container's root. `root` is berth's, `repo` its repository.
@@ -23,7 +23,8 @@ pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<I
     rootfs::mount(&record.lower, &container.dir, &place)?;
     let inside = InRoot::open_as(&place, Path::new("/"))?;
     let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
-    let protected = Protected::new(store_dirs(repo, root), &mounts);
+    let dirs = guarded_dirs(repo, root, container.containers.run_dir());
+    let protected = Protected::new(dirs, &mounts);
     for mount in record
         .mounts
         .iter()
@@ -35,6 +36,7 @@ pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<I
         source: mount.source.clone(),
         destination: mount.destination.clone(),
         read_only: mount.options.read_only,
+        managed: mount.managed,
         ..Bind::default()
     });
     for bind in protect(binds.collect(), &protected) {
@@ -48,12 +50,15 @@ fn attach(root: &InRoot, bind: &Bind) -> Result<()> {
     let failed = || Error::io::<rustix::io::Errno>("mount volume", &bind.source);
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE;
-    let tree = rustix::mount::open_tree(CWD, &bind.source, flags).map_err(failed())?;
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    let source = open_source(&bind.source, bind.managed)?;
+    let tree = rustix::mount::open_tree(&source, c"", flags).map_err(failed())?;
     if bind.read_only {
         sys::set_tree_read_only(&tree).map_err(Error::io("mount volume", &bind.source))?;
     }
-    let target = match bind.source.is_dir() {
+    let kind = rustix::fs::fstat(&source).map_err(failed())?.st_mode;
+    let target = match FileType::from_raw_mode(kind) == FileType::Directory {
         true => root.make_dir(&bind.destination)?,
         false => {
             root.make_file(&bind.destination)?;
