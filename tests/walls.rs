@@ -2,7 +2,10 @@
 
 mod cve;
 mod flags;
+mod handles;
+mod inherited;
 mod kernels;
+mod never_run;
 mod places;
 mod races;
 mod store;
