@@ -26,6 +26,9 @@ use crate::{chown, copyup, etc, memory, process, seccomp, walls};
 /// The largest passwd or group file that is read.
 const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
 
+const NO_ADDED_CAPS: &str =
+    "--cap-add not applied: with one id another user than root has no capabilities";
+
 /// What a plan is made from.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
@@ -87,6 +90,9 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     let args = process::args(config, settings)?;
     let mut warnings = Vec::new();
     let rlimits = ulimit::within(&settings.limits.ulimits, ulimit::most, &mut warnings);
+    if become_user.is_some_and(|(uid, _)| uid != 0) && !settings.security.cap_add.is_empty() {
+        warnings.push(NO_ADDED_CAPS.to_owned());
+    }
     let input = SpecInput {
         settings,
         env: process::env(config, settings, &hostname, &wanted.home),

@@ -134,6 +134,32 @@ fn cve_2022_29162_nothing_is_inheritable() {
     );
     needs!(Ranges);
     assert_eq!(said.matches("0000000000002000").count(), 3, "{said}");
+    let flags = ["-u", "1000", "--cap-add", "ALL", "--cap-drop", "chown"];
+    let said = sh(
+        &home,
+        &flags,
+        "grep -E 'Cap(Amb|Eff|Prm)' /proc/self/status",
+    );
+    assert_eq!(said.matches("000001fffffffffe").count(), 3, "{said}");
+    // With one id nobody but root can have any, which is said.
+    let args = [
+        "--ids",
+        "single",
+        "-u",
+        "1000",
+        "--cap-add",
+        "net_raw",
+        "busybox",
+        "grep",
+        "CapEff",
+        "/proc/self/status",
+    ];
+    let ran = run(&home, &args).ok();
+    assert_eq!(ran.text(), "CapEff:\t0000000000000000");
+    assert_eq!(
+        ran.stderr,
+        "warning: --cap-add not applied: with one id another user than root has no capabilities\n"
+    );
 }
 
 /// A writable /sys/fs/cgroup let a container change the limits of others.
