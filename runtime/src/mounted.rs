@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::proc::read_optional;
 use crate::protect::open_source;
-use crate::record::Record;
+use crate::record::{Record, VolumeMount};
 use crate::walls::Walls;
 
 /// What `/proc` and `/sys` must be.
@@ -45,18 +45,25 @@ pub(crate) fn verify(
         return Err(Error::Wall { path, what });
     }
     let may_mount = settings.security.caps()?.contains(&"CAP_SYS_ADMIN");
-    let found = |dir: &PathBuf| breach(&inside, &outside, dir, may_mount);
-    if let Some(path) = store().iter().find_map(found) {
-        let what = "kept from the store";
-        return Err(Error::Wall { path, what });
-    }
-    volumes(pid, record)
+    keep_from(&store(), &inside, &outside, may_mount)?;
+    volumes(&PathBuf::from(format!("/proc/{pid}/root")), &record.mounts)
+}
+
+/// Fails when a mount inside reaches the store.
+fn keep_from(store: &[PathBuf], inside: &[Mount], outside: &[Mount], any: bool) -> Result<()> {
+    let mut found = store
+        .iter()
+        .filter_map(|dir| breach(inside, outside, dir, any));
+    let what = "kept from the store";
+    found
+        .next()
+        .map_or(Ok(()), |path| Err(Error::Wall { path, what }))
 }
 
 /// Fails when another file or directory than a volume's source is in its place.
-fn volumes(pid: i32, record: &Record) -> Result<()> {
-    let root = InRoot::open(&PathBuf::from(format!("/proc/{pid}/root")))?;
-    for mount in &record.mounts {
+fn volumes(root: &Path, mounts: &[VolumeMount]) -> Result<()> {
+    let root = InRoot::open(root)?;
+    for mount in mounts {
         let source = open_source(&mount.source, mount.managed)?;
         let wanted = rustix::fs::fstat(source).map_err(Error::io("look at", &mount.source))?;
         let found = root.look(&mount.destination)?.map(|(stat, _)| stat);
@@ -88,6 +95,47 @@ fn foreign(inside: &[Mount], walls: &Walls, own_sys: bool) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::VolumeOptions;
+
+    #[test]
+    fn a_mount_of_the_store_stops_the_start() {
+        let outside = mounts("1 0 8:1 / / rw - ext4 a rw\n");
+        let kept = |line: &str, any| {
+            let inside = mounts(&format!("1 0 0:9 / / rw - overlay o rw\n{line}\n"));
+            let outcome = keep_from(&["/none".into(), "/r/repo".into()], &inside, &outside, any);
+            outcome.map_err(|error| error.to_string())
+        };
+        let wrong =
+            Err("cannot start the container: /v in it is not kept from the store".to_owned());
+        assert_eq!(kept("2 1 8:1 /r/repo /v rw - ext4 a rw", false), wrong);
+        assert_eq!(kept("2 1 8:1 /r/repo /v ro - ext4 a rw", true), wrong);
+        assert_eq!(kept("2 1 8:1 /r/repo /v ro - ext4 a rw", false), Ok(()));
+    }
+
+    #[test]
+    fn a_volume_is_what_was_asked_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dir = std::fs::canonicalize(dir.path()).expect("it is there");
+        for name in ["source", "root/there", "root/other"] {
+            std::fs::create_dir_all(dir.join(name)).expect("made");
+        }
+        let check = |source: &str, destination: &str| {
+            let mount = VolumeMount {
+                source: dir.join(source),
+                destination: destination.into(),
+                options: VolumeOptions::default(),
+                anonymous: false,
+                managed: false,
+            };
+            volumes(&dir.join("root"), &[mount]).map_err(|error| error.to_string())
+        };
+        assert_eq!(check("root/there", "/there"), Ok(()));
+        for (source, destination) in [("source", "/there"), ("root/there", "/none")] {
+            let why = "is not the volume that was asked for";
+            let expected = format!("cannot start the container: {destination} in it {why}");
+            assert_eq!(check(source, destination), Err(expected));
+        }
+    }
 
     #[test]
     fn cve_2019_16884_the_kernels_file_systems_are_its_own() {
