@@ -210,3 +210,62 @@ impl Read for Exactly {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    /// The owner of the tree swaps files and directories in it for links that lead out, as fast as he can.
+    #[test]
+    fn nothing_outside_the_tree_is_read() {
+        let top = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| top.path().join(name);
+        for dir in ["outside", "tree/dir"] {
+            std::fs::create_dir_all(at(dir)).expect("made");
+            let text = if dir == "outside" { "host" } else { "mine" };
+            std::fs::write(at(dir).join("file"), text).expect("written");
+        }
+        std::fs::write(at("tree/file"), "mine").expect("written");
+        symlink("../outside/file", at("tree/file-link")).expect("linked");
+        symlink("../outside", at("tree/dir-link")).expect("linked");
+        let (ends, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    for name in ["file", "dir"] {
+                        let (one, other) = (
+                            at(&format!("tree/{name}")),
+                            at(&format!("tree/{name}-link")),
+                        );
+                        renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
+                            .expect("swapped");
+                        swaps.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+            // The control: who looks first and opens by the name afterwards is led out.
+            let fooled = (0..1_000_000).any(|_| {
+                std::fs::symlink_metadata(at("tree/file")).is_ok_and(|it| it.is_file())
+                    && std::fs::read(at("tree/file")).is_ok_and(|text| text == b"host")
+            });
+            let (mut packed, mut leaked) = (0, 0);
+            for _ in 0..300 {
+                let dir = File::open(at("tree")).expect("it opens");
+                let mut stream = Vec::new();
+                // One that is swapped too often is given up.
+                if Packer::pack(&mut stream, &Tree::Opened(dir.into()), OsStr::new(".")).is_ok() {
+                    packed += usize::from(stream.windows(4).any(|text| text == b"mine"));
+                    leaked += usize::from(stream.windows(4).any(|text| text == b"host"));
+                }
+            }
+            ends.store(true, Ordering::Relaxed);
+            assert!(fooled, "the race was never won");
+            assert!(packed > 20, "only {packed} were packed");
+            assert_eq!(leaked, 0);
+        });
+        assert!(swaps.into_inner() > 1000);
+    }
+}
