@@ -476,7 +476,10 @@ mod tests {
     fn one_entry_gets_a_name_and_no_second() {
         let root = root();
         let [one, two] = ["a", "b"].map(|name| entry(FILE, name, "", name));
-        assert_eq!(unpacked(root.path(), "/into/new", &[one.clone()]), Ok(()));
+        assert_eq!(
+            unpacked(root.path(), "/into/new", std::slice::from_ref(&one)),
+            Ok(())
+        );
         let text = std::fs::read_to_string(root.path().join("into/new"));
         assert_eq!(text.expect("read"), "a");
         let why = "the archive holds more than one entry";
