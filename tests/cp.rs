@@ -137,9 +137,9 @@ fn trees_go_in_as_roots() {
     }
 }
 
-/// CVE-2018-15664 and its kin: the container turns a directory into a link to the host and back while files are copied.
+/// And podman's CVE-2019-10152: the container turns a directory into a link to the host and back while files are copied.
 #[test]
-fn a_container_that_swaps_links_reaches_nothing_of_the_host() {
+fn cve_2018_15664_a_container_that_swaps_links_reaches_nothing_of_the_host() {
     needs!(Images, Userns, Overlay);
     let home = busybox();
     let secret = home.join("secret");

@@ -2,7 +2,12 @@
 
 mod cve;
 mod flags;
+mod handles;
+mod inherited;
+mod kernels;
+mod never_run;
 mod places;
+mod races;
 mod seal;
 mod store;
 

@@ -14,7 +14,11 @@ pub(crate) struct Mount {
     /// What of it is mounted.
     root: PathBuf,
     /// Where.
-    point: PathBuf,
+    pub(crate) point: PathBuf,
+    /// Whether nothing is written through this mount.
+    read_only: bool,
+    /// The type of the file system.
+    pub(crate) kind: String,
 }
 
 /// A part of a volume that lies in a protected directory.
@@ -34,6 +38,8 @@ pub(crate) fn mounts(mountinfo: &str) -> Vec<Mount> {
             device: fields.next()?.to_owned(),
             root: unescape(fields.next()?),
             point: unescape(fields.next()?),
+            read_only: fields.next()?.split(',').any(|option| option == "ro"),
+            kind: fields.skip_while(|field| *field != "-").nth(1)?.to_owned(),
         })
     };
     mountinfo.lines().filter_map(parse).collect()
@@ -82,23 +88,52 @@ pub(crate) fn reaches(source: &Path, protected: &Path, mounts: &[Mount]) -> Vec<
     found
 }
 
+/// The path in a container under which files of `protected`, a canonical path of the host, can be reached: in a way that
+/// writes, or in any way where `any` says that read-only mounts would not stop it. `inside` and `outside` are the tables of
+/// mounts of the container and of the host.
+pub(crate) fn breach(
+    inside: &[Mount],
+    outside: &[Mount],
+    protected: &Path,
+    any: bool,
+) -> Option<PathBuf> {
+    let (device, wanted) = place(protected, outside)?;
+    let same = inside.iter().filter(|mount| mount.device == device);
+    let mut candidates = same.filter_map(|mount| match wanted.strip_prefix(&mount.root) {
+        Ok(rest) => Some(below(&mount.point, rest)),
+        Err(_) => mount.root.starts_with(&wanted).then(|| mount.point.clone()),
+    });
+    candidates.find(|path| {
+        // Whatever lies on top there is what the container gets.
+        nearest(path, inside).is_some_and(|(mount, at)| {
+            mount.device == device && at.starts_with(&wanted) && (any || !mount.read_only)
+        })
+    })
+}
+
 /// The file system that a path is on, and where in it.
 fn place(path: &Path, mounts: &[Mount]) -> Option<(String, PathBuf)> {
+    nearest(path, mounts).map(|(mount, at)| (mount.device.clone(), at))
+}
+
+/// The mount that a path is on, and where in its file system it is.
+fn nearest<'m>(path: &Path, mounts: &'m [Mount]) -> Option<(&'m Mount, PathBuf)> {
     // The longest mount point is the nearest, and of two at one point the later hides the earlier.
     let depth = |mount: &&Mount| mount.point.components().count();
     let mount = mounts
         .iter()
         .filter(|mount| path.starts_with(&mount.point))
         .max_by_key(depth)?;
-    let below = path.strip_prefix(&mount.point).ok()?;
-    Some((
-        mount.device.clone(),
-        if below.as_os_str().is_empty() {
-            mount.root.clone()
-        } else {
-            mount.root.join(below)
-        },
-    ))
+    let rest = path.strip_prefix(&mount.point).ok()?;
+    Some((mount, below(&mount.root, rest)))
+}
+
+fn below(dir: &Path, rest: &Path) -> PathBuf {
+    if rest.as_os_str().is_empty() {
+        dir.to_owned()
+    } else {
+        dir.join(rest)
+    }
 }
 
 /// Blanks, tabs, line ends and backslashes are written as three octal digits.
@@ -133,6 +168,34 @@ mod tests {
 
     fn below(part: &str, host: &str) -> Reach {
         Reach::Below(part.into(), host.into())
+    }
+
+    #[test]
+    fn a_way_into_the_store_is_seen_from_inside() {
+        let outside = mounts(HOST);
+        let breach = |lines: &[&str], any| {
+            let root = "9 0 0:20 / / rw - overlay o rw\n";
+            let inside = mounts(&format!("{root}{}\n", lines.join("\n")));
+            let found = breach(&inside, &outside, Path::new("/home/me/berth/repo"), any);
+            found.map(|path| path.display().to_string())
+        };
+        let home = "10 9 8:2 /me /v rw - ext4 b rw";
+        let cover = "11 10 8:2 /me/berth/repo /v/berth/repo ro - ext4 b rw";
+        let some = |path: &str| Some(path.to_owned());
+        assert_eq!(breach(&[], true), None);
+        assert_eq!(breach(&[home], false), some("/v/berth/repo"));
+        assert_eq!(breach(&[home, cover], false), None);
+        assert_eq!(breach(&[home, cover], true), some("/v/berth/repo"));
+        // A writable mount on top of the cover, and one of a part of the store.
+        let again = "12 11 8:2 /me/berth/repo /v/berth/repo rw - ext4 b rw";
+        assert_eq!(breach(&[home, cover, again], false), some("/v/berth/repo"));
+        let part = "12 9 8:2 /me/berth/repo/objects /o rw - ext4 b rw";
+        assert_eq!(breach(&[home, cover, part], false), some("/o"));
+        // Another directory, another file system, and what something else lies on.
+        assert_eq!(breach(&["10 9 8:2 /you /v rw - ext4 b rw"], true), None);
+        assert_eq!(breach(&["10 9 8:1 /me /v rw - ext4 a rw"], true), None);
+        let hidden = "11 10 0:21 / /v/berth rw - tmpfs t rw";
+        assert_eq!(breach(&[home, hidden], true), None);
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(crate) fn select(add: &[String], drop: &[String]) -> Result<Vec<&'static str
 }
 
 /// The capabilities that an option names; `None` when it names all.
-fn named(option: &'static str, given: &[String]) -> Result<Option<Vec<&'static str>>> {
+pub(crate) fn named(option: &'static str, given: &[String]) -> Result<Option<Vec<&'static str>>> {
     let mut found = Vec::new();
     for text in given.iter().flat_map(|text| text.split(',')) {
         let wanted = text.to_uppercase();

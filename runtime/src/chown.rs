@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::copyup::names;
@@ -15,19 +15,17 @@ use crate::error::{Error, Result};
 /// The deepest nesting of directories that is walked.
 const DEPTH_MAX: usize = 1024;
 
-/// Gives `path` and everything below it to `uid` and `gid`.
-pub(crate) fn chown_tree(path: &Path, uid: u32, gid: u32) -> Result<()> {
+/// Gives `top`, which is at `path`, and everything below it to `uid` and `gid`.
+pub(crate) fn chown_tree(top: &OwnedFd, path: &Path, uid: u32, gid: u32) -> Result<()> {
     let owner = (Uid::from_raw(uid), Gid::from_raw(gid));
     let failed = || Error::io::<Errno>("change the owner of volume", path);
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let top = rustix::fs::open(path, flags, Mode::empty()).map_err(failed())?;
-    let stat = rustix::fs::fstat(&top).map_err(failed())?;
+    let stat = rustix::fs::fstat(top).map_err(failed())?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-        let dir = open_dir(CWD, path).map_err(failed())?;
+        let dir = open_dir(top, c".").map_err(failed())?;
         give_below(&dir, owner, 0).map_err(failed())?;
     }
     let (uid, gid) = (Some(owner.0), Some(owner.1));
-    rustix::fs::chownat(&top, c"", uid, gid, AtFlags::EMPTY_PATH).map_err(failed())
+    rustix::fs::chownat(top, c"", uid, gid, AtFlags::EMPTY_PATH).map_err(failed())
 }
 
 fn give_below(dir: &OwnedFd, owner: (Uid, Gid), depth: usize) -> rustix::io::Result<()> {

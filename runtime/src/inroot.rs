@@ -31,6 +31,12 @@ impl InRoot {
         Self::open_as(path, path)
     }
 
+    /// The directory that `root` is, which messages call `shown`.
+    pub(crate) fn of(root: OwnedFd, shown: &Path) -> Self {
+        let path = shown.to_owned();
+        Self { root, path }
+    }
+
     /// Opens the directory `path`, which messages call `shown`.
     pub(crate) fn open_as(path: &Path, shown: &Path) -> Result<Self> {
         let root = rustix::fs::open(

@@ -63,6 +63,7 @@ mod log;
 mod memory;
 mod memory_use;
 mod mount_option;
+mod mounted;
 mod mounts;
 mod naming;
 mod network;

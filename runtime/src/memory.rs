@@ -142,5 +142,6 @@ fn fill(tmpfs: &Tmpfs, root: &InRoot, target: PathBuf) -> Result<Bind> {
         read_only: last("ro", "rw", false),
         no_exec: last("noexec", "exec", true),
         set_id: last("suid", "nosuid", false),
+        managed: true,
     })
 }

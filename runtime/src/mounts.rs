@@ -8,7 +8,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
@@ -19,7 +19,7 @@ use crate::aliases;
 use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::proc::read_optional;
-use crate::protect::Bind;
+use crate::protect::{Bind, open_source};
 use crate::sys;
 
 /// Kinds that belong to the container's own pid and ipc namespace.
@@ -60,8 +60,14 @@ struct Options<'a> {
     rest: Vec<&'a str>,
 }
 
-/// Takes the mounts out of a container's document that need nothing of libcontainer, and mounts them.
-pub(crate) fn mount_document(root: &InRoot, spec: &mut Value, document: &Path) -> Result<()> {
+/// Takes the mounts out of a container's document that need nothing of libcontainer, and mounts them. Those that are
+/// `volumes` were judged by their paths, which have to be those still.
+pub(crate) fn mount_document(
+    root: &InRoot,
+    spec: &mut Value,
+    document: &Path,
+    volumes: &[Bind],
+) -> Result<()> {
     let all = spec["mounts"].take();
     let unreadable = |source| Error::Document {
         path: document.to_owned(),
@@ -80,7 +86,10 @@ pub(crate) fn mount_document(root: &InRoot, spec: &mut Value, document: &Path) -
             let place = mount["destination"].as_str().map(Path::new);
             !place.is_some_and(|place| place.starts_with(&entry.destination))
         });
-        entry.mount(root)?;
+        let volume = volumes.iter().find(|volume| {
+            (&volume.source, &volume.destination) == (&entry.source, &entry.destination)
+        });
+        entry.mount(root, volume)?;
     }
     spec["mounts"] = Value::Array(left);
     Ok(())
@@ -95,7 +104,7 @@ pub(crate) fn mount_volume(root: &InRoot, bind: &Bind) -> Result<()> {
         destination: bind.destination.clone(),
         options: ["rbind".to_owned()].into_iter().chain(read_only).collect(),
     };
-    entry.mount(root)
+    entry.mount(root, Some(bind))
 }
 
 /// Unmounts all that is mounted below `rootfs` in this mount namespace, so that another life of the container starts afresh.
@@ -113,10 +122,10 @@ pub(crate) fn unmount_all(rootfs: &Path) -> Result<()> {
 }
 
 impl Entry {
-    fn mount(&self, root: &InRoot) -> Result<()> {
+    fn mount(&self, root: &InRoot, volume: Option<&Bind>) -> Result<()> {
         let options = options(&self.options);
         let (tree, is_dir) = match self.kind.as_str() {
-            "bind" => self.clone_tree(&options)?,
+            "bind" => self.clone_tree(&options, volume)?,
             _ => (self.make(&options)?, true),
         };
         let target = if is_dir {
@@ -133,13 +142,20 @@ impl Entry {
     }
 
     /// The files that are there under another name.
-    fn clone_tree(&self, options: &Options<'_>) -> Result<(OwnedFd, bool)> {
-        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    fn clone_tree(&self, options: &Options<'_>, volume: Option<&Bind>) -> Result<(OwnedFd, bool)> {
+        let source = match volume {
+            Some(volume) => open_source(&volume.source, volume.managed)?,
+            None => rustix::fs::open(&self.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .map_err(Error::io("mount volume", &self.source))?,
+        };
+        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH;
         if self.options.iter().any(|word| word == "rbind") {
             flags |= OpenTreeFlags::AT_RECURSIVE;
         }
         let failed = || Error::io("mount volume", &self.source);
-        let tree = rustix::mount::open_tree(CWD, &self.source, flags)
+        let tree = rustix::mount::open_tree(&source, c"", flags)
             .map_err(|error| failed()(error.into()))?;
         for (attributes, recursive) in [(options.recursive, true), (options.plain, false)] {
             if !attributes.is_empty() {

@@ -15,7 +15,7 @@ use crate::inroot::InRoot;
 use crate::memory::Staged;
 use crate::network::Network;
 use crate::options::Settings;
-use crate::protect::{Bind, Protected, protect};
+use crate::protect::{Bind, Protected, open_source, protect};
 use crate::record::Record;
 use crate::spec::{self, SpecInput};
 use crate::ulimit::{self, Ulimit};
@@ -25,6 +25,9 @@ use crate::{chown, copyup, etc, memory, process, seccomp, walls};
 
 /// The largest passwd or group file that is read.
 const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
+
+const NO_ADDED_CAPS: &str =
+    "--cap-add not applied: with one id another user than root has no capabilities";
 
 /// What a plan is made from.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub(crate) struct Planned {
     pub(crate) become_user: Option<(u32, u32)>,
     /// Must live until the container is made.
     pub(crate) _staged: Staged,
+    /// The volumes among the document's mounts, and what covers parts of them.
+    pub(crate) volumes: Vec<Bind>,
     /// Uid and gid of the program inside, when it is not root there: whose its stdio is to be.
     pub(crate) owner: Option<(u32, u32)>,
     /// The limits that the executor sets for itself.
@@ -74,7 +79,9 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     let workdir = process::workdir(config, settings);
     make_workdir(&root, record, &workdir)?;
     let hostname = hostname(record);
-    let mut binds = binds(plan, &hostname)?;
+    let volumes = volumes(plan);
+    let mut binds = own_files(plan, &hostname)?;
+    binds.extend(volumes.iter().cloned());
     // Where an image has a link into nothing, a file cannot be mounted until there is one.
     for bind in binds.iter().filter(|bind| bind.source.is_file()) {
         root.make_file(&bind.destination)?;
@@ -87,6 +94,9 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
     let args = process::args(config, settings)?;
     let mut warnings = Vec::new();
     let rlimits = ulimit::within(&settings.limits.ulimits, ulimit::most, &mut warnings);
+    if become_user.is_some_and(|(uid, _)| uid != 0) && !settings.security.cap_add.is_empty() {
+        warnings.push(NO_ADDED_CAPS.to_owned());
+    }
     let input = SpecInput {
         settings,
         env: process::env(config, settings, &hostname, &wanted.home),
@@ -121,6 +131,7 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         filter,
         become_user,
         _staged: memory.staged,
+        volumes,
         owner: (user.uid != 0 || user.gid != 0).then_some((user.uid, user.gid)),
         rlimits,
         walls,
@@ -204,7 +215,7 @@ fn make_workdir(root: &InRoot, record: &Record, workdir: &Path) -> Result<()> {
         Some(mount) if mount.options.read_only || !mount.source.is_dir() => Ok(()),
         Some(mount) => {
             let below = workdir.strip_prefix(&mount.destination).unwrap_or(workdir);
-            InRoot::open(&mount.source)?
+            InRoot::of(open_source(&mount.source, mount.managed)?, &mount.source)
                 .make_dir(&Path::new("/").join(below))
                 .map(drop)
         }
@@ -238,6 +249,7 @@ pub(crate) fn hostname(record: &Record) -> String {
 /// Fills new volumes with the image's files, and gives those that are to be given to the user.
 fn fill_volumes(plan: &Plan<'_>, root: &InRoot, user: &User) -> Result<()> {
     for mount in &plan.record.mounts {
+        let source = open_source(&mount.source, mount.managed)?;
         if mount.managed && !mount.options.no_copy {
             copyup::copy_up(root, &mount.destination, &mount.source)?;
         }
@@ -253,36 +265,40 @@ fn fill_volumes(plan: &Plan<'_>, root: &InRoot, user: &User) -> Result<()> {
         }
         // With one id everything belongs to whoever runs, whatever he is called inside.
         if !plan.record.maps.is_single() {
-            chown::chown_tree(&mount.source, user.uid, user.gid)?;
+            chown::chown_tree(&source, &mount.source, user.uid, user.gid)?;
         }
     }
     Ok(())
 }
 
-fn binds(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
-    let record = plan.record;
-    let volumes = record.mounts.iter().map(|mount| Bind {
+/// The volumes, with what keeps the store safe.
+fn volumes(plan: &Plan<'_>) -> Vec<Bind> {
+    let volumes = plan.record.mounts.iter().map(|mount| Bind {
         source: mount.source.clone(),
         destination: mount.destination.clone(),
         read_only: mount.options.read_only,
         no_exec: mount.options.no_exec,
         set_id: mount.options.set_id,
+        managed: mount.managed,
     });
-    let mut binds: Vec<Bind> = etc::write(plan.bundle, hostname, &record.settings.net)?
-        .into_iter()
-        .map(|(source, destination)| Bind {
-            source,
-            destination: PathBuf::from(destination),
-            ..Bind::default()
-        })
-        .filter(|bind| {
-            let volumes = record.mounts.iter().map(|mount| &mount.destination);
-            let memory = record.settings.tmpfs.iter().map(|it| &it.destination);
-            volumes
-                .chain(memory)
-                .all(|taken| *taken != bind.destination)
-        })
-        .collect();
-    binds.extend(protect(volumes.collect(), &plan.protected));
-    Ok(binds)
+    protect(volumes.collect(), &plan.protected)
+}
+
+/// The files that berth writes for a container, where nothing else was asked for.
+fn own_files(plan: &Plan<'_>, hostname: &str) -> Result<Vec<Bind>> {
+    let record = plan.record;
+    let files = etc::write(plan.bundle, hostname, &record.settings.net)?;
+    let binds = files.into_iter().map(|(source, destination)| Bind {
+        source,
+        destination: PathBuf::from(destination),
+        ..Bind::default()
+    });
+    let is_free = |bind: &Bind| {
+        let volumes = record.mounts.iter().map(|mount| &mount.destination);
+        let memory = record.settings.tmpfs.iter().map(|it| &it.destination);
+        volumes
+            .chain(memory)
+            .all(|taken| *taken != bind.destination)
+    };
+    Ok(binds.filter(is_free).collect())
 }

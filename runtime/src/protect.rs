@@ -3,11 +3,20 @@
 //! A checkout's files are hard links to objects, and the user who runs the container owns them. So a volume whose source
 //! lies in a protected directory is read-only whatever was asked, and one whose source contains a protected directory gets
 //! a read-only mount on top of that part. That holds under every name that the host gives them (see
-//! [`aliases`](crate::aliases)). Canonical paths in, mounts out.
+//! [`aliases`](crate::aliases)). Canonical paths in, mounts out. A path is canonical when a container is created; that it
+//! still is, is asked of the kernel wherever it is used ([`open_source`]): a container that may write to a directory on the
+//! way could put a link to the store there.
+//!
+//! Guarded in the same way is what tells berth how the next container is to be: records, upper directories and live state.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
 use crate::aliases::{Mount, Reach, mounts, reaches};
+use crate::error::{Error, Result};
 
 /// A bind mount.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +30,8 @@ pub(crate) struct Bind {
     pub(crate) no_exec: bool,
     /// Set-user-id bits in it count.
     pub(crate) set_id: bool,
+    /// Its source is a volume of ROOT's.
+    pub(crate) managed: bool,
 }
 
 /// The directories of the store, and the table of mounts that tells under which names they are found.
@@ -53,10 +64,45 @@ impl Protected {
 
 /// The directories of a store that no volume may make writable, where they are.
 pub(crate) fn store_dirs(repo: &Path, root: &Path) -> Vec<PathBuf> {
-    let dirs = [repo.to_owned(), root.join("checkouts")];
-    dirs.into_iter()
-        .filter_map(|dir| std::fs::canonicalize(dir).ok())
-        .collect()
+    canonical(&[repo, &root.join("checkouts")])
+}
+
+/// All directories that no volume may make writable, where they are.
+pub(crate) fn guarded_dirs(repo: &Path, root: &Path, run_dir: &Path) -> Vec<PathBuf> {
+    let own = [root.join("checkouts"), root.join("containers")];
+    canonical(&[repo, &own[0], &own[1], run_dir])
+}
+
+fn canonical(dirs: &[&Path]) -> Vec<PathBuf> {
+    let found = dirs.iter().map(std::fs::canonicalize);
+    found.filter_map(std::result::Result::ok).collect()
+}
+
+/// Opens the source of a volume, to know it by, and follows no link: its path was canonical when the container was created.
+/// Only the way to ROOT, where the `managed` volumes are, may have become another.
+pub(crate) fn open_source(path: &Path, managed: bool) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let failed = || Error::io::<Errno>("find volume source", path);
+    let (parent, name) = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if managed => {
+            let parent = rustix::fs::open(parent, flags | OFlags::DIRECTORY, Mode::empty());
+            (Some(parent.map_err(failed())?), Path::new(name))
+        }
+        _ => (None, path),
+    };
+    let parent = parent.as_ref().map_or(CWD, OwnedFd::as_fd);
+    loop {
+        match rustix::fs::openat2(parent, name, flags, Mode::empty(), how) {
+            Err(Errno::AGAIN) => {}
+            Err(Errno::LOOP) => {
+                let why = "a link has come into its way since the container was created";
+                let path = path.display().to_string();
+                return Err(Error::option("--volume", &path, why));
+            }
+            outcome => return outcome.map_err(failed()),
+        }
+    }
 }
 
 /// The mounts with what keeps the store safe, in an order in which outer mounts come first.
@@ -131,5 +177,19 @@ mod tests {
         ] {
             assert_eq!(protected.touches(Path::new(source)), touched, "{source}");
         }
+    }
+
+    #[test]
+    fn a_source_is_reached_without_links() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dir = std::fs::canonicalize(dir.path()).expect("it is there");
+        std::fs::create_dir_all(dir.join("a/b")).expect("made");
+        std::os::unix::fs::symlink("a", dir.join("link")).expect("linked");
+        let open = |path: &str, managed| open_source(&dir.join(path), managed).is_ok();
+        assert!(open("a/b", false) && open("a/b", true));
+        assert!(!open("link", false) && !open("link", true) && !open("link/b", false));
+        // The way to ROOT may be by a link.
+        assert!(open("link/b", true));
+        assert!(!open("none", false));
     }
 }

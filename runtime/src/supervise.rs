@@ -30,13 +30,15 @@ use crate::log::{LogDriver, Writer};
 use crate::pasta::{self, Pasta};
 use crate::plan::{self, Plan, Planned};
 use crate::proc::{ProcessId, read_optional};
-use crate::protect::{Protected, store_dirs};
+use crate::protect::{Protected, guarded_dirs, store_dirs};
 use crate::record::{Notes, Record, STATE};
 use crate::signals::Signals;
 use crate::start::{INSIDE, Start, StartMode};
 use crate::stdio::{Ends, Stdio, null};
 use crate::terminal::Console;
-use crate::{clock, mounts, overlay, pivotable, remove, rootfs, seal, socket, sys, userns, walls};
+use crate::{
+    clock, mounted, mounts, overlay, pivotable, remove, rootfs, seal, socket, sys, userns, walls,
+};
 
 /// The notes of the last time, while a new start may still fail.
 const STATE_BEFORE: &str = "state.before";
@@ -298,7 +300,9 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
             ..Finish::default()
         },
     })?;
-    let walls = walls::verify(engine.pid().unwrap_or_default(), &plan.walls);
+    let pid = engine.pid().unwrap_or_default();
+    let walls = walls::verify(pid, &plan.walls)
+        .and_then(|()| mounted::verify(pid, record, &plan.walls, || store(ready.start)));
     if let Err(error) = walls.and_then(|()| restrain(&engine, ready, attendant)) {
         return engine.abandon().and(Err(error));
     }
@@ -324,7 +328,6 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
 /// Made anew for each life: what is in memory of a container starts afresh with it.
 fn plan(ready: &Ready<'_>) -> Result<Planned> {
     let run_dir = &ready.start.run_dir;
-    let dirs = store_dirs(&ready.start.options.repo, &ready.start.root);
     let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
     let bundle = &ready.container.bundle;
     let mut plan = plan::make(&Plan {
@@ -333,13 +336,22 @@ fn plan(ready: &Ready<'_>) -> Result<Planned> {
         rootfs: &ready.rootfs,
         cgroup_view: &ready.cgroup_view,
         group: &ready.group,
-        protected: Protected::new(dirs, &mounts),
+        protected: Protected::new(guarded(ready.start), &mounts),
         run_dir,
     })?;
     let document = bundle.join("config.json");
-    mounts::mount_document(&InRoot::open(&ready.rootfs)?, &mut plan.spec, &document)?;
+    let root = InRoot::open(&ready.rootfs)?;
+    mounts::mount_document(&root, &mut plan.spec, &document, &plan.volumes)?;
     document::write(&document, &plan.spec)?;
     Ok(plan)
+}
+
+fn store(start: &Start) -> Vec<PathBuf> {
+    store_dirs(&start.options.repo, &start.root)
+}
+
+fn guarded(start: &Start) -> Vec<PathBuf> {
+    guarded_dirs(&start.options.repo, &start.root, &start.run_dir)
 }
 
 /// Both sides of the stdio of a container without a terminal.

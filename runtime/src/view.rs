@@ -7,7 +7,7 @@ use crate::container::{Container, make_private};
 use crate::error::Result;
 use crate::inroot::InRoot;
 use crate::proc::read_optional;
-use crate::protect::{Bind, Protected, protect, store_dirs};
+use crate::protect::{Bind, Protected, guarded_dirs, protect};
 use crate::{copyup, mounts, rootfs};
 
 /// Mounts the container's root. `root` is berth's, `repo` its repository.
@@ -19,7 +19,8 @@ pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<I
     rootfs::mount(&record.lower, &container.dir, &place)?;
     let inside = InRoot::open_as(&place, Path::new("/"))?;
     let mountinfo = read_optional(Path::new("/proc/self/mountinfo"))?;
-    let protected = Protected::new(store_dirs(repo, root), &mountinfo);
+    let dirs = guarded_dirs(repo, root, container.containers.run_dir());
+    let protected = Protected::new(dirs, &mountinfo);
     for mount in record
         .mounts
         .iter()
@@ -31,6 +32,7 @@ pub(crate) fn mount(container: &Container, root: &Path, repo: &Path) -> Result<I
         source: mount.source.clone(),
         destination: mount.destination.clone(),
         read_only: mount.options.read_only,
+        managed: mount.managed,
         ..Bind::default()
     });
     for bind in protect(binds.collect(), &protected) {

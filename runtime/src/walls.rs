@@ -261,7 +261,12 @@ fn ambient(process: &mut Value, record: &Record) -> Result<()> {
         return Ok(());
     }
     let none = ["ALL".to_owned()];
-    let added = crate::caps::select(&security.cap_add, &none)?;
+    // All of them is what bounds it, which lacks those that were dropped.
+    let all = crate::caps::named("--cap-add", &security.cap_add)?.is_none();
+    let added = match all {
+        true => security.caps()?,
+        false => crate::caps::select(&security.cap_add, &none)?,
+    };
     for set in ["effective", "permitted", "inheritable", "ambient"] {
         process["capabilities"][set] = json!(added);
     }
@@ -422,6 +427,42 @@ mod tests {
             std::fs::remove_file(&path).expect("removed");
             std::fs::create_dir(&path).expect("made");
             assert_eq!(check(), Ok(()));
+        }
+    }
+
+    /// The test's own process stands in for a container that libcontainer has left with a hole.
+    #[test]
+    fn cve_2025_31133_each_wall_is_looked_at() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::write(path("file"), "text").expect("written");
+        std::fs::create_dir(path("empty")).expect("made");
+        std::os::unix::fs::symlink("/dev/null", path("link")).expect("linked");
+        let own = i32::try_from(std::process::id()).expect("a pid");
+        let check = |masked: &[&str], read_only: &[&str]| {
+            let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+            let walls = Walls {
+                masked: texts(masked),
+                read_only: texts(read_only),
+            };
+            verify(own, &walls).map_err(|error| error.to_string())
+        };
+        let wrong = |path: &str, what: &str| {
+            Err(format!(
+                "cannot start the container: {path} in it is not {what}"
+            ))
+        };
+        assert_eq!(check(&["/dev/null", "/not/there"], &["/not/there"]), Ok(()));
+        for name in ["/dev/zero", &path("file"), &path("empty"), "/proc"] {
+            assert_eq!(check(&["/dev/null", name], &[]), wrong(name, "masked"));
+        }
+        assert_eq!(
+            check(&[&path("link")], &[]),
+            Ok(()),
+            "it leads to the device"
+        );
+        for name in [&path("file"), &path("empty"), "/dev/null"] {
+            assert_eq!(check(&[], &[name]), wrong(name, "read-only"));
         }
     }
 

@@ -56,7 +56,7 @@ fn a_link_in_a_volume_does_not_lead_a_mount_out() {
 
 /// What a new volume copies is the image's, not what a link in the image names on the host.
 #[test]
-fn a_link_in_an_image_does_not_copy_the_host() {
+fn cve_2022_23648_a_link_in_an_image_does_not_copy_the_host() {
     needs!(Images, Userns, Overlay);
     let home = busybox();
     home.sh("mkdir -p secret && echo host >secret/file && chmod 700 secret")

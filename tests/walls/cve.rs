@@ -29,6 +29,42 @@ fn cve_2019_5736_the_binary_cannot_be_overwritten() {
     );
 }
 
+/// The same without a race: the first process of the container is berth itself, and a second one looks at its binary, which
+/// the container's user owns. Read-only is for good; busy would be until the first has ended.
+#[test]
+fn cve_2019_5736_the_binary_inside_is_read_only() {
+    needs!(Images, Userns, Overlay);
+    let home = plain(Tar::new().symlink("evil", "/proc/self/exe"));
+    home.sh("install -m 755 \"$BERTH\" own-berth").ok();
+    let own = home.join("own-berth");
+    let before = fs::read(&own).unwrap();
+    // The control: a binary that runs is only busy where it is not sealed.
+    let control = "install -m 755 /bin/sleep own-sleep; ./own-sleep 1000 & pid=$!; sleep 0.2; { echo broken >/proc/$pid/exe; } 2>said || true; kill $pid; cat said";
+    home.sh(control).ok().out_has("Text file busy");
+    let waits =
+        "sleep 1000 | exec ./own-berth --root \"$ROOT\" run --rm -i --name box app /evil load";
+    let mut running = home.sh(waits).start();
+    let script = "readlink /proc/1/exe; (echo broken >/proc/1/exe) 2>&1; exec 3</proc/1/exe; (echo broken >/proc/self/fd/3) 2>&1; true";
+    let mut said = String::new();
+    for _ in 0..600 {
+        assert!(!running.has_ended(), "{}", running.stderr());
+        let ran = home.berth(["exec", "box", "sh", "-c", script]).run();
+        // Until it has executed itself the container does not run.
+        if ran.exit() == 0 {
+            said = ran.stdout;
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(
+        said.lines().count() == 3 && !said.contains("busybox"),
+        "{said}"
+    );
+    assert_eq!(said.matches("Read-only file system").count(), 2, "{said}");
+    home.berth(["rm", "-f", "box"]).ok();
+    assert!(fs::read(&own).unwrap() == before, "berth was overwritten");
+}
+
 /// A directory of the host that leaked as a descriptor became the working directory.
 #[test]
 fn cve_2024_21626_no_descriptor_leads_out() {
@@ -134,6 +170,32 @@ fn cve_2022_29162_nothing_is_inheritable() {
     );
     needs!(Ranges);
     assert_eq!(said.matches("0000000000002000").count(), 3, "{said}");
+    let flags = ["-u", "1000", "--cap-add", "ALL", "--cap-drop", "chown"];
+    let said = sh(
+        &home,
+        &flags,
+        "grep -E 'Cap(Amb|Eff|Prm)' /proc/self/status",
+    );
+    assert_eq!(said.matches("000001fffffffffe").count(), 3, "{said}");
+    // With one id nobody but root can have any, which is said.
+    let args = [
+        "--ids",
+        "single",
+        "-u",
+        "1000",
+        "--cap-add",
+        "net_raw",
+        "busybox",
+        "grep",
+        "CapEff",
+        "/proc/self/status",
+    ];
+    let ran = run(&home, &args).ok();
+    assert_eq!(ran.text(), "CapEff:\t0000000000000000");
+    assert_eq!(
+        ran.stderr,
+        "warning: --cap-add not applied: with one id another user than root has no capabilities\n"
+    );
 }
 
 /// A writable /sys/fs/cgroup let a container change the limits of others.

@@ -150,6 +150,57 @@ fn no_other_user_can_execute_a_set_uid_program() {
     fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
+/// containerd's directories let every user of the host walk into the roots of containers (and CVE-2024-25621 again).
+#[test]
+fn cve_2021_41103_no_other_user_reaches_a_running_root() {
+    needs!(Root, Images, Userns, Overlay);
+    let home = busybox();
+    let other = User::plain().expect("tests/user has made it");
+    home.berth([
+        "run",
+        "-d",
+        "--name",
+        "up",
+        "-v",
+        "data:/data",
+        "busybox",
+        "sh",
+        "-c",
+        "umask 0; echo text >/data/open; echo text >/open; sleep 1000",
+    ])
+    .ok();
+    let live = home.join(format!("berth-{}", home.user.uid));
+    let mut tried = 0;
+    for top in [home.root(), live] {
+        let all = home
+            .sh(&format!(
+                "find {} -mindepth 1 2>/dev/null || true",
+                top.display()
+            ))
+            .ok();
+        for path in all.stdout.lines() {
+            tried += 1;
+            let found = other.command("test").args(["-e", path]).status().unwrap();
+            assert!(!found.success(), "another user finds {path}");
+        }
+        assert!(
+            !other
+                .command("ls")
+                .arg(&top)
+                .output()
+                .unwrap()
+                .status
+                .success()
+        );
+        // The control: for who owns it the first of them is there.
+        home.program("test")
+            .args(["-e", all.stdout.lines().next().unwrap()])
+            .ok();
+    }
+    assert!(tried > 50, "only {tried} paths");
+    home.berth(["rm", "-f", "up"]).ok();
+}
+
 /// A filter that is not as it was kept is made anew.
 #[test]
 fn a_planted_filter_of_system_calls_is_not_believed() {

@@ -309,3 +309,38 @@ fn the_users_own_modes_are_kept() {
     assert!(program.nlink() > 1, "it is a link");
     assert_eq!(program.permissions().mode() & 0o6000, 0);
 }
+
+/// Who could change a record, an upper directory or live state would decide what the next container is.
+#[test]
+fn what_berth_knows_of_containers_is_read_only_too() {
+    needs!(Images, Userns, Overlay);
+    let home = besieged();
+    home.berth(["run", "--name", "next", "busybox", "true"])
+        .ok();
+    let id = home
+        .berth(["ps", "-aq", "--no-trunc"])
+        .ok()
+        .text()
+        .to_owned();
+    let before = listing(&home);
+    let dir = format!("/host/root/containers/{id}");
+    let repo = home.repo().display().to_string();
+    let live = format!("/host/berth-{}", home.user.uid);
+    let script = format!(
+        "cd /host; tried() {{ if \"$@\" 2>/dev/null; then echo \"done: $*\"; else echo refused; fi; }}
+         tried mv {dir}/upper {dir}/aside; tried ln -s {repo} {dir}/upper; tried touch {dir}/copied; tried rm {dir}/record.json
+         tried cp /etc/passwd {dir}/record.json; tried rm -rf {live}/seccomp; tried touch {live}/containers/x; tried mkdir /host/root/containers/x
+         tried touch /host/control/x"
+    );
+    let volume = format!("{}:/host", home.path().display());
+    let said = run(&home, &["-v", &volume, "busybox", "sh", "-c", &script]).ok();
+    // The last is the control.
+    assert_eq!(
+        said.text(),
+        format!("{}done: touch /host/control/x", "refused\n".repeat(8))
+    );
+    home.berth(["start", "-a", "next"]).ok();
+    unharmed(&home, &before, "records");
+    home.berth(["rm", "next"]).ok();
+    no_containers(&home);
+}

@@ -210,3 +210,52 @@ impl Read for Exactly {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// The owner of the tree has put something else there since it was looked at.
+    #[test]
+    fn what_has_changed_since_is_looked_at_again_and_never_followed() {
+        let top = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| top.path().join(name);
+        for dir in ["outside", "tree"] {
+            std::fs::create_dir(at(dir)).expect("made");
+        }
+        std::fs::write(at("outside/file"), "host").expect("written");
+        symlink("../outside/file", at("tree/file")).expect("linked");
+        symlink("../outside", at("tree/dir")).expect("linked");
+        std::fs::write(at("tree/plain"), "mine").expect("written");
+        let fifo = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, at("tree/fifo"), FileType::Fifo, fifo, 0)
+            .expect("made");
+        // The control: who opens by the name is led out.
+        assert_eq!(std::fs::read(at("tree/file")).expect("read"), b"host");
+        assert!(at("tree/dir/file").exists());
+        let tree = OwnedFd::from(File::open(at("tree")).expect("it opens"));
+        let old = rustix::fs::stat(at("outside/file")).expect("there");
+        for (name, kind) in [
+            (c"file", FileType::RegularFile),
+            (c"dir", FileType::Directory),
+            (c"dir", FileType::RegularFile),
+            (c"fifo", FileType::RegularFile),
+            (c"plain", FileType::Directory),
+            (c"plain", FileType::Symlink),
+        ] {
+            let mut packer = Packer {
+                tar: Builder::new(Vec::new()),
+                links: BTreeMap::new(),
+            };
+            let outcome = packer.entry_of_kind(&tree, name, Path::new("x"), 0, &old, kind);
+            let error = outcome.expect_err("it is not of this kind").kind();
+            assert_eq!(error, io::ErrorKind::Interrupted, "{name:?}");
+            assert!(packer.tar.get_ref().is_empty(), "{name:?}");
+        }
+        let mut stream = Vec::new();
+        Packer::pack(&mut stream, &Tree::Opened(tree), OsStr::new(".")).expect("packed");
+        let has = |text: &[u8]| stream.windows(4).any(|piece| piece == text);
+        assert!(has(b"mine") && !has(b"host"));
+    }
+}

@@ -333,3 +333,159 @@ fn times(facts: Facts) -> Timestamps {
         last_modification: modified,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inroot::InRoot;
+    use std::os::unix::fs::symlink;
+
+    /// An entry as an attacker writes it: the names go in as they are.
+    fn entry(kind: EntryType, name: &str, link: &str, data: &str) -> Vec<u8> {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(0o4755);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(data.len() as u64);
+        let old = header.as_old_mut();
+        old.name[..name.len()].copy_from_slice(name.as_bytes());
+        old.linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend(data.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+
+    /// A root with `into`, and beside it `outside`, to which links in `into` lead.
+    fn root() -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a directory");
+        for dir in ["into/dir", "outside"] {
+            std::fs::create_dir_all(root.path().join(dir)).expect("made");
+        }
+        std::fs::write(root.path().join("outside/file"), "host").expect("written");
+        symlink("../outside", root.path().join("into/out")).expect("linked");
+        symlink("../outside/file", root.path().join("into/file")).expect("linked");
+        root
+    }
+
+    fn unpacked(root: &Path, to: &str, entries: &[Vec<u8>]) -> Result<(), String> {
+        let place = InRoot::open(root).expect("it opens");
+        let landing = Landing::find(&place, Path::new(to)).expect("a place");
+        let stream = entries.concat();
+        unpack(stream.as_slice(), &landing, Owner::Ours).map_err(|error| error.to_string())
+    }
+
+    const FILE: EntryType = EntryType::Regular;
+    const LINK: EntryType = EntryType::Link;
+    const SYMLINK: EntryType = EntryType::Symlink;
+
+    #[test]
+    fn no_entry_leads_out() {
+        let inner = entry(SYMLINK, "inner", "../outside", "");
+        let cases = [
+            (
+                vec![entry(FILE, "../outside/new", "", "x")],
+                "../outside/new leads out of the archive",
+            ),
+            (
+                vec![entry(FILE, "dir/../../outside/new", "", "x")],
+                "dir/../../outside/new leads out of the archive",
+            ),
+            (
+                vec![entry(FILE, "out/new", "", "x")],
+                "cannot overwrite non-directory out with directory",
+            ),
+            (
+                vec![entry(FILE, "out/file", "", "x")],
+                "cannot overwrite non-directory out with directory",
+            ),
+            (
+                vec![inner.clone(), entry(FILE, "inner/new", "", "x")],
+                "cannot overwrite non-directory inner with directory",
+            ),
+            (
+                vec![entry(EntryType::Directory, "out", "", "")],
+                "cannot overwrite non-directory out with directory",
+            ),
+            (
+                vec![entry(LINK, "new", "../outside/file", "")],
+                "../outside/file leads out of the archive",
+            ),
+            (
+                vec![entry(LINK, "new", "out/file", "")],
+                "cannot overwrite non-directory out with directory",
+            ),
+            (
+                vec![entry(EntryType::Char, "new", "", "")],
+                "new is a device",
+            ),
+            (
+                vec![entry(FILE, "dir", "", "x")],
+                "cannot overwrite directory dir with non-directory",
+            ),
+        ];
+        for (entries, why) in cases {
+            let root = root();
+            // The control: by its path it is reached.
+            assert!(root.path().join("into/out/file").exists());
+            assert_eq!(
+                unpacked(root.path(), "/into", &entries),
+                Err(why.to_owned())
+            );
+            let outside: Vec<_> = std::fs::read_dir(root.path().join("outside"))
+                .expect("read")
+                .collect();
+            assert_eq!(outside.len(), 1, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_stands_there_is_replaced_and_never_written_through() {
+        let root = root();
+        let entries = [
+            entry(FILE, "file", "", "mine"),
+            entry(FILE, "/absolute/file", "", "deep"),
+            entry(LINK, "same", "file", ""),
+            entry(SYMLINK, "out", "elsewhere", ""),
+            entry(EntryType::Fifo, "same", "", ""),
+        ];
+        assert_eq!(unpacked(root.path(), "/into", &entries), Ok(()));
+        let at = |name: &str| root.path().join(name);
+        let text = |name: &str| std::fs::read_to_string(at(name)).expect("read");
+        assert_eq!(
+            (text("outside/file"), text("into/file")),
+            ("host".into(), "mine".into())
+        );
+        assert_eq!(text("into/absolute/file"), "deep");
+        assert_eq!(
+            std::fs::read_link(at("into/out")).expect("a link"),
+            Path::new("elsewhere")
+        );
+        let meta = std::fs::symlink_metadata(at("into/file")).expect("there");
+        let mode = std::os::unix::fs::MetadataExt::mode(&meta) & 0o7777;
+        assert!(
+            meta.is_file() && mode == 0o755,
+            "no set-user-id file becomes ours"
+        );
+    }
+
+    #[test]
+    fn one_entry_gets_a_name_and_no_second() {
+        let root = root();
+        let [one, two] = ["a", "b"].map(|name| entry(FILE, name, "", name));
+        assert_eq!(
+            unpacked(root.path(), "/into/new", std::slice::from_ref(&one)),
+            Ok(())
+        );
+        let text = std::fs::read_to_string(root.path().join("into/new"));
+        assert_eq!(text.expect("read"), "a");
+        let why = "the archive holds more than one entry";
+        assert_eq!(
+            unpacked(root.path(), "/into/other", &[one, two]),
+            Err(why.to_owned())
+        );
+    }
+}
