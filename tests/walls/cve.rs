@@ -42,7 +42,7 @@ fn cve_2019_5736_the_binary_inside_is_read_only() {
     let control = "install -m 755 /bin/sleep own-sleep; ./own-sleep 1000 & pid=$!; sleep 0.2; { echo broken >/proc/$pid/exe; } 2>said || true; kill $pid; cat said";
     home.sh(control).ok().out_has("Text file busy");
     let waits =
-        "sleep 1000 | exec ./own-berth --root \"$ROOT\" run --rm -i --name box app /evil load";
+        "mkfifo in; exec ./own-berth --root \"$ROOT\" run --rm -i --name box app /evil load <>in";
     let mut running = home.sh(waits).start();
     let script = "readlink /proc/1/exe; (echo broken >/proc/1/exe) 2>&1; exec 3</proc/1/exe; (echo broken >/proc/self/fd/3) 2>&1; true";
     let mut said = String::new();
