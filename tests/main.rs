@@ -48,6 +48,7 @@ mod repo;
 mod run;
 mod signatures;
 mod sources;
+mod stats;
 mod stress;
 mod surroundings;
 mod telling;

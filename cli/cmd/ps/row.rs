@@ -199,6 +199,6 @@ pub(super) fn short(text: &str, chars: usize, full: bool) -> String {
 }
 
 /// The start of an id.
-pub(super) fn short_id(id: &str, full: bool) -> String {
+pub(crate) fn short_id(id: &str, full: bool) -> String {
     short(id, ID_CHARS, full)
 }
