@@ -24,6 +24,7 @@
 mod aliases;
 mod attached;
 mod attend;
+mod background;
 mod backoff;
 mod caps;
 mod cgroup;
