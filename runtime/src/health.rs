@@ -189,6 +189,12 @@ impl Checker {
         Some(Due::Run)
     }
 
+    /// Lets the check that is due, or runs, go: the container is paused, and nothing is known until the next one.
+    pub(crate) fn skip(&mut self, now: u64) {
+        (self.running, self.timed_out) = (false, false);
+        self.next = Some(now.saturating_add(self.check.interval));
+    }
+
     /// Takes the result of the check that ran; its exit code is corrected when it was killed.
     pub(crate) fn ended(&mut self, mut result: HealthResult, now: u64) {
         if self.timed_out {
@@ -335,6 +341,23 @@ mod tests {
             ("healthy".into(), 1),
             "it has been well"
         );
+    }
+
+    #[test]
+    fn what_a_paused_container_cannot_do_is_no_failure() {
+        let mut it = checker(0);
+        assert_eq!(run(&mut it, 110, 1), ("starting".into(), 1));
+        assert_eq!(it.due(120), Some(Due::Run));
+        it.skip(120);
+        assert_eq!((it.next(), it.due(129)), (Some(130), None));
+        // One that began before, and has taken too long meanwhile.
+        assert_eq!(it.due(130), Some(Due::Run));
+        assert_eq!(it.due(135), Some(Due::Kill));
+        it.skip(135);
+        let state = it.state();
+        assert_eq!((state.failing_streak, state.log.len()), (1, 1));
+        assert_eq!(run(&mut it, 145, 1), ("unhealthy".into(), 2));
+        assert_eq!(it.state().log[1].exit_code, 1);
     }
 
     #[test]
