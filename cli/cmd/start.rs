@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use runtime::{AttachOptions, Container, Containers, DetachKeys, IdHelpers, StartOptions, Started};
+use runtime::{
+    AttachOptions, Container, Containers, DetachKeys, IdHelpers, StartOptions, Started, State,
+};
 
 use super::supervise::run_failure;
 use crate::context::{Context, env};
@@ -69,7 +71,12 @@ pub(crate) fn start(args: StartArgs, context: &Context) -> Result<ExitCode, Fail
         return Err(run_failure(error));
     }
     each(&args.containers, |name| {
-        start_one(&containers.find(name)?, context)
+        let container = containers.find(name)?;
+        match container.state()? {
+            // As docker and podman have it.
+            State::Running { .. } => Ok(()),
+            _ => start_one(&container, context),
+        }
     })
 }
 
