@@ -62,7 +62,10 @@ fn pids(home: &crate::support::Home, name: &str) -> Vec<i32> {
 fn the_numbers_are_those_of_the_kernel() {
     needs!(Images, Userns, Overlay);
     let home = busybox();
-    for flags in [&["--ids", "single"][..], &["--ids", "range", "-u", "nobody"]] {
+    for flags in [
+        &["--ids", "single"][..],
+        &["--ids", "range", "-u", "nobody"],
+    ] {
         if flags.contains(&"range") {
             needs!(Ranges);
         }
@@ -178,7 +181,11 @@ fn columns_and_fields_are_podmans() {
             "pids"
         ]
     );
-    assert!(shown.iter().all(|row| row["id"].as_str().unwrap().len() == 64));
+    assert!(
+        shown
+            .iter()
+            .all(|row| row["id"].as_str().unwrap().len() == 64)
+    );
     let format = "table {{.Name}}\\t{{.MemUsage}}\\t{{.NetIO}}";
     let table = home
         .berth(["stats", "--no-stream", "alone", "--format", format])
@@ -208,12 +215,20 @@ fn what_does_not_run_is_told_only_when_asked_for() {
     berth(&world, "stats -a ended").fails(2);
     berth(&world, "stats -i 0").fails(2);
     let rows = |line: &str| berth(&world, line).ok().json();
-    assert_eq!(rows("stats --no-stream --format json"), Value::Array(vec![]));
+    assert_eq!(
+        rows("stats --no-stream --format json"),
+        Value::Array(vec![])
+    );
     let shown = rows("stats -a --no-stream --format json");
     assert_eq!(shown.as_array().map(Vec::len), Some(1));
     let shown = &shown[0];
     assert_eq!(
-        [&shown["name"], &shown["pids"], &shown["mem_usage"], &shown["cpu_percent"]],
+        [
+            &shown["name"],
+            &shown["pids"],
+            &shown["mem_usage"],
+            &shown["cpu_percent"]
+        ],
         ["ended", "--", "-- / --", "--"]
     );
 }
@@ -233,14 +248,20 @@ fn it_goes_on_until_what_was_named_has_ended() {
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert!(lines.len() >= 2, "{lines:?}");
     assert!(
-        lines.iter().all(|line| line.starts_with("one/") && line.ends_with('%')),
+        lines
+            .iter()
+            .all(|line| line.starts_with("one/") && line.ends_with('%')),
         "{lines:?}: no screen is cleared where there is none"
     );
     // A terminal is.
     world.run_d("two", &["busybox", "sleep", "1000"]);
     let terminal = world.berth_in_pty(&["stats", "-i", "1", "two"]);
     terminal.until("two");
-    assert!(terminal.said().starts_with("\u{1b}[2J\u{1b}[H"), "{:?}", terminal.said());
+    assert!(
+        terminal.said().starts_with("\u{1b}[2J\u{1b}[H"),
+        "{:?}",
+        terminal.said()
+    );
     let terminal = world.berth_in_pty(&["stats", "-i", "1", "--no-reset", "two"]);
     terminal.until("two");
     assert!(!terminal.said().contains('\u{1b}'), "{:?}", terminal.said());

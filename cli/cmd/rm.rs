@@ -15,6 +15,9 @@ pub(crate) struct RmArgs {
     /// Kill the ones that run first, and accept names of none
     #[arg(short, long)]
     force: bool,
+    /// With -f, seconds that a container has to stop before it is killed [default: 0]
+    #[arg(short, long, alias = "timeout", value_name = "S", requires = "force")]
+    time: Option<u64>,
     /// Also remove the volumes that belong to them alone
     #[arg(short, long)]
     volumes: bool,
@@ -34,6 +37,7 @@ pub(crate) fn rm(args: RmArgs, context: &Context) -> Result<ExitCode, Failure> {
     let containers = Containers::open(&context.root, &context.run_dir()?);
     let options = RemoveOptions {
         force: args.force,
+        time: args.time,
         volumes: args.volumes,
         helpers: IdHelpers::find(&env("PATH").unwrap_or_default()),
     };

@@ -74,6 +74,9 @@ mod tests {
         let read = usage(dir.path()).expect("read");
         assert_eq!(read.memory_limit, Some(8192));
         let (read, written) = (30, 3);
-        assert_eq!(usage(dir.path()).expect("read").block, Some(Transfer { read, written }));
+        assert_eq!(
+            usage(dir.path()).expect("read").block,
+            Some(Transfer { read, written })
+        );
     }
 }

@@ -130,7 +130,16 @@ mod tests {
 
     #[test]
     fn those_of_namespaces_below_belong_to_it() {
-        let parents = [(1, 0), (5, 1), (9, 5), (10, 9), (11, 10), (12, 10), (4, 11), (20, 1)];
+        let parents = [
+            (1, 0),
+            (5, 1),
+            (9, 5),
+            (10, 9),
+            (11, 10),
+            (12, 10),
+            (4, 11),
+            (20, 1),
+        ];
         let all = parents.map(|(pid, parent)| {
             let (ticks, threads) = (0, 1);
             (
@@ -152,6 +161,9 @@ mod tests {
         // Its own namespace has at least itself, and the threads of the runner.
         let own = i32::try_from(std::process::id()).expect("a pid");
         let usage = usage(own).expect("there is /proc");
-        assert!(usage.pids > Some(1) && usage.memory > Some(100_000), "{usage:?}");
+        assert!(
+            usage.pids > Some(1) && usage.memory > Some(100_000),
+            "{usage:?}"
+        );
     }
 }
