@@ -53,6 +53,7 @@ mod stress;
 mod surroundings;
 mod telling;
 mod tidy;
+mod typed;
 mod verify;
 mod volumes;
 mod walls;

@@ -16,7 +16,7 @@ use crate::template::Format;
 /// List containers
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  berth ps -a\n  berth ps -a -f status=exited -f label=app=web\n  berth ps --format 'table {{.ID}}\\t{{.Names}}\\t{{.Status}}'\n\nFilters: ancestor, before, exited, health, id, label, name, network, since, status, volume. A name is a regular expression for a part of it."
+    after_help = "Examples:\n  berth ps -a\n  berth ps -a -f status=exited -f label=app=web\n  berth ps --format 'table {{.ID}}\\t{{.Names}}\\t{{.Status}}'\n\nFilters: ancestor, before, exited, health, id, label, name, network, since, status, until, volume. A name is a regular expression for a part of it."
 )]
 pub(crate) struct PsArgs {
     /// Also those that do not run

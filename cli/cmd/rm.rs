@@ -1,10 +1,12 @@
 //! `berth rm`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use runtime::{Containers, IdHelpers, RemoveOptions};
 use store::LockKind;
 
+use super::stop::with_files;
 use crate::context::{Context, env};
 use crate::report::{Failure, out};
 
@@ -22,13 +24,16 @@ pub(crate) struct RmArgs {
     #[arg(short, long)]
     volumes: bool,
     /// All containers
-    #[arg(short, long, conflicts_with = "containers")]
+    #[arg(short, long, conflicts_with_all = ["containers", "cidfiles"])]
     all: bool,
     /// Accept names of none
     #[arg(short, long)]
     ignore: bool,
+    /// Also the container whose id is in this file
+    #[arg(long = "cidfile", value_name = "FILE")]
+    cidfiles: Vec<PathBuf>,
     /// Names, ids or starts of ids
-    #[arg(required_unless_present = "all", value_name = "CONTAINER")]
+    #[arg(required_unless_present_any = ["all", "cidfiles"], value_name = "CONTAINER")]
     containers: Vec<String>,
 }
 
@@ -41,15 +46,15 @@ pub(crate) fn rm(args: RmArgs, context: &Context) -> Result<ExitCode, Failure> {
         volumes: args.volumes,
         helpers: IdHelpers::find(&env("PATH").unwrap_or_default()),
     };
+    let ignore = args.ignore || args.force;
     let all: Vec<String> = match args.all {
         true => containers
             .list()?
             .into_iter()
             .map(|(container, _)| container.record.id)
             .collect(),
-        false => args.containers,
+        false => with_files(args.containers, &args.cidfiles, ignore)?,
     };
-    let ignore = args.ignore || args.force;
     let mut code = ExitCode::SUCCESS;
     for name in &all {
         match remove(&containers, name, ignore, &options, context) {

@@ -82,7 +82,7 @@ fn filters_choose() {
     assert_eq!(
         said,
         "error: cannot use filter \"nosuch=1\": the keys are ancestor, before, exited, health, id, label, name, \
-         network, since, status, volume\n"
+         network, since, status, until, volume\n"
     );
     home.berth(["ps", "-f", "status=dancing"])
         .fails(2)

@@ -30,7 +30,12 @@ pub(super) fn describe(container: &Container) -> Result<Value, Failure> {
         "Mounts": mounts(&known),
         "Config": config(container, &known),
         "HostConfig": host_config(container, &known),
-        "NetworkSettings": {"Ports": ports(record)},
+        "NetworkSettings": network_settings(record),
+        "Platform": "linux",
+        "ProcessLabel": "",
+        "MountLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": [],
         "GraphDriver": {"Name": "overlay", "Data": {
             "LowerDir": known.lower,
             "UpperDir": known.upper,
@@ -73,10 +78,9 @@ fn state(known: &Inspection) -> Value {
 fn mounts(known: &Inspection) -> Vec<Value> {
     let mount = |mount: &runtime::Mounted| {
         let mut value = Map::new();
-        let kind = if mount.volume.is_some() {
-            "volume"
-        } else {
-            "bind"
+        let (kind, driver) = match mount.volume {
+            Some(_) => ("volume", "local"),
+            None => ("bind", ""),
         };
         value.insert("Type".to_owned(), kind.into());
         if let Some(name) = &mount.volume {
@@ -84,6 +88,8 @@ fn mounts(known: &Inspection) -> Vec<Value> {
         }
         value.insert("Source".to_owned(), json!(mount.source));
         value.insert("Destination".to_owned(), json!(mount.destination));
+        value.insert("Driver".to_owned(), driver.into());
+        value.insert("Mode".to_owned(), "".into());
         value.insert("RW".to_owned(), (!mount.read_only).into());
         value.into()
     };
@@ -103,6 +109,7 @@ fn config(container: &Container, known: &Inspection) -> Value {
     labels.extend(&settings.labels);
     json!({
         "Hostname": known.hostname,
+        "Domainname": "",
         "User": known.user,
         "Tty": settings.terminal,
         "OpenStdin": settings.interactive,
@@ -118,6 +125,20 @@ fn config(container: &Container, known: &Inspection) -> Value {
         "Volumes": image.volumes,
         "ExposedPorts": image.exposed_ports,
         "Healthcheck": image.healthcheck.as_ref().filter(|_| !settings.health.off),
+    })
+}
+
+/// No network here has addresses that somebody could ask for: the host's, none, or pasta's, which are the host's too.
+fn network_settings(record: &Record) -> Value {
+    json!({
+        "Ports": ports(record),
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "Gateway": "",
+        "GlobalIPv6Address": "",
+        "IPv6Gateway": "",
+        "MacAddress": "",
+        "Networks": {},
     })
 }
 
@@ -193,6 +214,17 @@ fn host_config(container: &Container, known: &Inspection) -> Value {
             false => vec![],
         },
         "Dns": settings.net.dns,
+        "DnsSearch": settings.net.dns_search,
+        "DnsOptions": settings.net.dns_options,
+        "GroupAdd": settings.groups,
+        "PublishAllPorts": settings.net.publish_all,
+        "PidMode": "private",
+        "IpcMode": "private",
+        "UTSMode": "private",
+        "VolumesFrom": null,
+        "ContainerIDFile": "",
+        "CgroupParent": "",
+        "Runtime": "berth",
         "ExtraHosts": hosts.map(|host| {
             let address = host.address.map_or("host-gateway".to_owned(), |address| address.to_string());
             format!("{}:{address}", host.name)

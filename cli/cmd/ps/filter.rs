@@ -11,9 +11,9 @@ use crate::moment::moment;
 use crate::report::Failure;
 
 /// The keys of `ps`.
-pub(crate) const LISTING: [&str; 12] = [
+pub(crate) const LISTING: [&str; 13] = [
     "ancestor", "before", "exited", "health", "id", "label", "label!", "name", "network", "since",
-    "status", "volume",
+    "status", "until", "volume",
 ];
 /// The keys of `prune`.
 pub(crate) const PRUNING: [&str; 3] = ["label", "label!", "until"];
