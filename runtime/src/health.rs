@@ -56,6 +56,20 @@ impl Check {
         Self::made(&record.settings.health, &image)
     }
 
+    /// The check of a container in an image's words, with what counts for what nobody said.
+    pub(crate) fn told(record: &Record) -> Option<Healthcheck> {
+        let check = Self::of(record)?;
+        let image = record.config.healthcheck.clone().unwrap_or_default();
+        let time = |time: u64| Some(i64::try_from(time).unwrap_or(i64::MAX));
+        Some(Healthcheck {
+            test: record.settings.health.test.clone().or(image.test),
+            interval: time(check.interval),
+            timeout: time(check.timeout),
+            start_period: time(check.start_period),
+            retries: Some(check.retries.into()),
+        })
+    }
+
     fn made(asked: &Health, image: &Healthcheck) -> Option<Self> {
         let test = asked.test.as_ref().or(image.test.as_ref());
         let args = match test?.split_first()? {

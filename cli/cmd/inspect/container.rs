@@ -124,7 +124,7 @@ fn config(container: &Container, known: &Inspection) -> Value {
         "Annotations": settings.security.annotations,
         "Volumes": image.volumes,
         "ExposedPorts": image.exposed_ports,
-        "Healthcheck": image.healthcheck.as_ref().filter(|_| !settings.health.off),
+        "Healthcheck": known.check,
     })
 }
 
@@ -189,9 +189,7 @@ fn host_config(container: &Container, known: &Inspection) -> Value {
         .iter()
         .map(|it| (it.destination.display().to_string(), it.options.join(",")))
         .collect();
-    let hosts = settings.net.hosts.iter();
     let ulimits = settings.limits.ulimits.iter();
-    let mut value = limits(container);
     let rest = json!({
         "Binds": binds,
         "Tmpfs": tmpfs,
@@ -202,7 +200,6 @@ fn host_config(container: &Container, known: &Inspection) -> Value {
             "Size": human_size(log.file_bytes_max),
             "Files": log.files_max,
         },
-        "NetworkMode": network(&container.record),
         "RestartPolicy": {"Name": policy, "MaximumRetryCount": tries},
         "AutoRemove": life.remove,
         "Init": life.init,
@@ -213,39 +210,54 @@ fn host_config(container: &Container, known: &Inspection) -> Value {
             true => vec!["no-new-privileges"],
             false => vec![],
         },
-        "Dns": settings.net.dns,
-        "DnsSearch": settings.net.dns_search,
-        "DnsOptions": settings.net.dns_options,
         "GroupAdd": settings.groups,
-        "PublishAllPorts": settings.net.publish_all,
-        "PidMode": "private",
-        "IpcMode": "private",
-        "UTSMode": "private",
         "VolumesFrom": null,
         "ContainerIDFile": "",
         "CgroupParent": "",
         "Runtime": "berth",
+        "Ulimits": ulimits
+            .map(|it| json!({"Name": it.kind, "Soft": it.soft, "Hard": it.hard}))
+            .collect::<Vec<_>>(),
+        "Privileged": settings.security.privileged,
+        "Sysctls": settings.security.sysctls,
+    });
+    let parts = [limits(container), surroundings(&container.record), rest];
+    let fields = parts.into_iter().filter_map(|part| match part {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    Value::Object(fields.flatten().collect())
+}
+
+/// What it shares with the host, and what it is told of networks.
+fn surroundings(record: &Record) -> Value {
+    let settings = &record.settings;
+    let hosts = settings.net.hosts.iter();
+    json!({
+        "NetworkMode": network(record),
+        "PidMode": "private",
+        "IpcMode": space(settings.security.host_ipc),
+        "UTSMode": space(settings.security.host_uts),
+        "Dns": settings.net.dns,
+        "DnsSearch": settings.net.dns_search,
+        "DnsOptions": settings.net.dns_options,
         "ExtraHosts": hosts.map(|host| {
             let address = host.address.map_or("host-gateway".to_owned(), |address| address.to_string());
             format!("{}:{address}", host.name)
         }).collect::<Vec<_>>(),
-        "Ulimits": ulimits
-            .map(|it| json!({"Name": it.kind, "Soft": it.soft, "Hard": it.hard}))
-            .collect::<Vec<_>>(),
-        "PortBindings": ports(&container.record),
-        "Privileged": settings.security.privileged,
-        "Sysctls": settings.security.sysctls,
-    });
-    if let Value::Object(rest) = rest {
-        value.extend(rest);
-    }
-    value.into()
+        "PortBindings": ports(record),
+        "PublishAllPorts": settings.net.publish_all,
+    })
+}
+
+fn space(is_hosts: bool) -> &'static str {
+    if is_hosts { "host" } else { "private" }
 }
 
 /// The limits that were asked for, 0 or empty where there is none.
-fn limits(container: &Container) -> Map<String, Value> {
+fn limits(container: &Container) -> Value {
     let limits = &container.record.settings.limits;
-    let value = json!({
+    json!({
         "Memory": limits.memory.unwrap_or(0),
         "MemorySwap": limits.memory_swap.unwrap_or(0),
         "MemoryReservation": limits.memory_reservation.unwrap_or(0),
@@ -258,9 +270,5 @@ fn limits(container: &Container) -> Map<String, Value> {
         "PidsLimit": limits.pids.unwrap_or(0),
         "ShmSize": limits.shm_size.unwrap_or(0),
         "OomScoreAdj": limits.oom_score_adj.unwrap_or(0),
-    });
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+    })
 }
