@@ -266,3 +266,52 @@ fn it_goes_on_until_what_was_named_has_ended() {
     terminal.until("two");
     assert!(!terminal.said().contains('\u{1b}'), "{:?}", terminal.said());
 }
+
+/// Where the test runs there may be no group, so one is made up: where it is, is in the supervisor's notes. tests/vm has a
+/// real one.
+#[test]
+fn a_group_of_its_own_is_believed() {
+    needs!(Root, Images, Userns, Overlay);
+    let world = World::new();
+    let id = world.run_d("one", &["busybox", "sleep", "1000"]);
+    world
+        .sh("mkdir group && cd group && touch cgroup.events && echo 'usage_usec 3000000' >cpu.stat && \
+             echo 1048576 >memory.current && echo 4194304 >memory.max && echo 7 >pids.current && \
+             echo '8:0 rbytes=10 wbytes=20 rios=1' >io.stat")
+        .ok();
+    let notes = world.dir(&id).join("state.json");
+    let before = fs::read(&notes).unwrap();
+    let mut changed: Value = serde_json::from_slice(&before).unwrap();
+    changed["cgroup"] = world.join("group").to_str().unwrap().into();
+    fs::write(&notes, changed.to_string()).unwrap();
+    let told = || {
+        berth(&world, "stats --no-stream --format json one")
+            .ok()
+            .json()[0]
+            .clone()
+    };
+    let row = told();
+    for (key, expected) in [
+        ("cpu_time", "3s"),
+        ("mem_usage", "1.05MB / 4.19MB"),
+        ("mem_percent", "25.00%"),
+        ("pids", "7"),
+        ("block_io", "10B / 20B"),
+        ("net_io", "-- / --"),
+    ] {
+        assert_eq!(row[key], expected, "{key}");
+    }
+    // Without the controller of memory the processes tell.
+    fs::remove_file(world.join("group/memory.current")).unwrap();
+    let row = told();
+    assert_eq!(
+        (&row["pids"], &row["cpu_time"]),
+        (&"7".into(), &"3s".into())
+    );
+    let memory = row["mem_usage"].as_str().unwrap();
+    assert!(
+        bytes(memory) > 0.0 && !memory.starts_with("1.05MB"),
+        "{row}"
+    );
+    fs::write(&notes, before).unwrap();
+}
