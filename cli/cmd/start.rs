@@ -78,8 +78,8 @@ pub(crate) fn start(args: StartArgs, context: &Context) -> Result<ExitCode, Fail
     let chosen = named(&containers, &args.containers, args.all.then_some(every))?;
     each(chosen, |container| {
         match container.state()? {
-            // As docker and podman have it.
-            State::Running { .. } => Ok(()),
+            // As docker and podman have it; one that is being set up may yet fail.
+            State::Running { since: Some(_), .. } => Ok(()),
             _ => start_one(container, context),
         }
     })
