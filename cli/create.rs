@@ -17,7 +17,7 @@ pub(crate) use process::variables;
 
 use clap::ValueEnum;
 use fetch::Source;
-use runtime::{Containers, CreateOptions, IdHelpers, Ids, Settings, StartOptions};
+use runtime::{Containers, CreateOptions, IdHelpers, Ids, RemoveOptions, Settings, StartOptions};
 use store::{Image, LockKind, Repo};
 
 use crate::cmd::pull::{self, PullFlags};
@@ -33,6 +33,15 @@ pub(crate) struct CreateFlags {
     /// Name the container
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Remove a container that has this name first, also if it runs
+    #[arg(long, requires = "name")]
+    replace: bool,
+    /// Show no progress of a pull
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print help; -h is --hostname, as docker and podman have it
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
     #[command(flatten)]
     process: process::ProcessFlags,
     #[command(flatten)]
@@ -128,6 +137,10 @@ impl CreateFlags {
         let helpers = IdHelpers::find(&env("PATH").unwrap_or_default());
         let (found, image, lock) = self.find_image(context)?;
         let (repo, image, lock) = own(found, image, lock, context)?;
+        let containers = Containers::open(&context.root, &run_dir);
+        if let Some(name) = self.name.as_ref().filter(|_| self.replace) {
+            replace(&containers, name, &repo, &helpers)?;
+        }
         let options = CreateOptions {
             name: self.name,
             created: context.now_ns(),
@@ -139,12 +152,7 @@ impl CreateFlags {
             helpers: helpers.clone(),
             settings,
         };
-        let container = runtime::create(
-            &Containers::open(&context.root, &run_dir),
-            &repo,
-            &image,
-            &options,
-        )?;
+        let container = runtime::create(&containers, &repo, &image, &options)?;
         drop(lock);
         Ok((
             container,
@@ -164,7 +172,7 @@ impl CreateFlags {
         let pull = |source: &Source| {
             self.flags
                 .reaching(self.image())
-                .pull_source(context, source)
+                .pull_source(context, source, self.quiet)
                 .map(|pulled| pulled.image.name.to_string())
         };
         let explicit = Source::is_explicit(self.image());
@@ -182,6 +190,27 @@ impl CreateFlags {
         let lock = context.lock_for_reading(&repo)?;
         let image = store::find_image(&repo, &name)?;
         Ok((repo, image, lock))
+    }
+}
+
+/// Removes the container of exactly this name, when there is one.
+fn replace(
+    containers: &Containers,
+    name: &str,
+    repo: &Repo,
+    helpers: &IdHelpers,
+) -> Result<(), Failure> {
+    let options = RemoveOptions {
+        force: true,
+        time: None,
+        volumes: false,
+        helpers: helpers.clone(),
+    };
+    // Not by the start of an id.
+    let mut all = containers.list()?.into_iter();
+    match all.find(|(container, _)| container.record.name == name) {
+        Some((container, _)) => Ok(container.remove(repo, &options)?),
+        None => Ok(()),
     }
 }
 

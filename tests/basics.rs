@@ -28,6 +28,7 @@ fn shows_help_for_every_command() {
         "checkout",
         "run",
         "ps",
+        "stats",
         "rm",
         "gc",
         "doctor",

@@ -141,3 +141,49 @@ fn without_a_check_there_is_none() {
     }
     run(&home, &["--health-interval", "5", "busybox", "true"]).fails(2);
 }
+
+/// Where the test runs there may be no control group that could be frozen, so one is made up: what the supervisor believes
+/// is in its notes.
+#[test]
+fn a_paused_container_is_not_checked() {
+    needs!(Root, Images, Userns, Overlay);
+    let home = busybox();
+    let flags = [
+        "--health-cmd",
+        "exit 1",
+        "--health-interval",
+        "100ms",
+        "--health-retries",
+        "100000",
+    ];
+    let _idle = Idle::start(&home, "idle", &flags);
+    let streak = |state: &Value| state["FailingStreak"].as_u64().unwrap_or_default();
+    until(&home, "checked", |state| streak(state) >= 1);
+    let id = home
+        .berth(["ps", "-q", "--no-trunc"])
+        .ok()
+        .text()
+        .to_owned();
+    let notes = home.root().join("containers").join(id).join("state.json");
+    let group = home.join("group");
+    home.sh("mkdir group; touch group/cgroup.procs").ok();
+    let freeze = |frozen: u8| {
+        let text = format!("populated 1\nfrozen {frozen}\n");
+        fs::write(group.join("cgroup.events"), text).unwrap();
+    };
+    freeze(1);
+    let before = fs::read(&notes).unwrap();
+    let mut changed: Value = serde_json::from_slice(&before).unwrap();
+    changed["cgroup"] = group.to_str().unwrap().into();
+    fs::write(&notes, changed.to_string()).unwrap();
+    home.berth(["ps"]).ok().out_has("(Paused)");
+    // One check may have begun before.
+    std::thread::sleep(Duration::from_millis(300));
+    let then = streak(&until(&home, "checked", |_| true));
+    std::thread::sleep(Duration::from_secs(1));
+    let now = streak(&until(&home, "checked", |_| true));
+    assert_eq!(now, then, "ten intervals without a failure");
+    freeze(0);
+    until(&home, "checked again", |state| streak(state) > now);
+    fs::write(&notes, before).unwrap();
+}

@@ -8,7 +8,10 @@ use crate::report::{Failure, out};
 
 /// Create a container, to be started later
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  berth create --name web nginx:1\n  berth start web")]
+#[command(
+    disable_help_flag = true,
+    after_help = "Example:\n  berth create --name web nginx:1\n  berth start web"
+)]
 pub(crate) struct CreateArgs {
     #[command(flatten)]
     container: CreateFlags,

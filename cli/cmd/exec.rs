@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use runtime::{Containers, ExecOptions};
+use runtime::{Containers, DetachKeys, ExecOptions};
 
 use super::supervise::{run_failure, warn};
 use crate::context::Context;
-use crate::create::{BERTH_FAILED, variables};
+use crate::create::{BERTH_FAILED, parsed, variables};
 use crate::report::Failure;
 
 /// Run a command in a running container
@@ -24,6 +24,9 @@ pub(crate) struct ExecArgs {
     /// Run it in the background, without stdio
     #[arg(short, long, conflicts_with_all = ["interactive", "tty"])]
     detach: bool,
+    /// The keys that leave a command with -it running [default: ctrl-p,ctrl-q]
+    #[arg(long, value_name = "KEYS", value_parser = parsed::<DetachKeys>)]
+    detach_keys: Option<DetachKeys>,
     /// Set a variable; without a value it is taken from the environment
     #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<String>,
@@ -64,6 +67,7 @@ pub(crate) fn exec(args: ExecArgs, context: &Context) -> Result<ExitCode, Failur
         interactive: args.interactive,
         terminal: args.tty,
         detach: args.detach,
+        keys: args.detach_keys.unwrap_or_default(),
         healthcheck: false,
     };
     let code = container.exec(&options, &mut warn).map_err(run_failure)?;

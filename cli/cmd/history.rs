@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use store::oci::History;
 use store::{DiffId, Image, Repo};
 
 use crate::context::Context;
 use crate::report::{self, Failure, human_age, human_size, out};
+use crate::template::Format;
 
 /// The longest command that is shown without --no-trunc, in characters.
 const COMMAND_CHARS: usize = 45;
@@ -24,6 +26,9 @@ pub(crate) struct HistoryArgs {
     /// Print only image ids
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
+    /// Print with a Go template, `json`, or `table` and a template
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["json", "quiet"])]
+    format: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -41,6 +46,7 @@ struct Step {
 
 /// Shows the history of an image.
 pub(crate) fn history(args: HistoryArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let format = args.format.as_deref().map(Format::parse).transpose()?;
     let repo = context.open_repo_of(&args.name)?;
     let _lock = context.lock_for_reading(&repo)?;
     let image = store::find_image(&repo, &args.name)?;
@@ -49,15 +55,16 @@ pub(crate) fn history(args: HistoryArgs, context: &Context) -> Result<ExitCode, 
         report::json(&steps)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let id = |step: &Step| match (&step.id, args.no_trunc) {
-        (Some(id), true) => id.clone(),
-        (Some(id), false) => id.trim_start_matches("sha256:").chars().take(12).collect(),
-        (None, _) => "<missing>".to_owned(),
-    };
     if args.quiet {
         for step in &steps {
-            out!("{}", id(step))?;
+            out!("{}", step.short_id(args.no_trunc))?;
         }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (now, full) = (context.now(), args.no_trunc);
+    if let Some(format) = format {
+        let rows: Vec<Value> = steps.iter().map(|step| step.fields(now, full)).collect();
+        format.print(&rows, &HEADERS)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = vec![
@@ -65,26 +72,57 @@ pub(crate) fn history(args: HistoryArgs, context: &Context) -> Result<ExitCode, 
             .map(str::to_owned)
             .to_vec(),
     ];
-    for step in &steps {
-        let created = match store::unix_seconds(step.created.as_deref()) {
-            0 => "N/A".to_owned(),
-            seconds => human_age(context.now().saturating_sub(seconds)),
-        };
-        let command = if args.no_trunc {
-            step.created_by.clone()
-        } else {
-            shorten(&step.created_by)
-        };
-        rows.push(vec![
-            id(step),
-            created,
-            command,
+    rows.extend(steps.iter().map(|step| {
+        vec![
+            step.short_id(full),
+            step.age(now),
+            step.command(full),
             human_size(step.size),
             step.comment.clone(),
-        ]);
-    }
+        ]
+    }));
     report::table(&rows)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What stands above fields, where it is not their name.
+const HEADERS: [(&str, &str); 2] = [("ID", "IMAGE"), ("CreatedSince", "CREATED")];
+
+impl Step {
+    fn short_id(&self, full: bool) -> String {
+        match &self.id {
+            Some(id) if full => id.clone(),
+            Some(id) => id.trim_start_matches("sha256:").chars().take(12).collect(),
+            None => "<missing>".to_owned(),
+        }
+    }
+
+    fn age(&self, now: u64) -> String {
+        match store::unix_seconds(self.created.as_deref()) {
+            0 => "N/A".to_owned(),
+            seconds => human_age(now.saturating_sub(seconds)),
+        }
+    }
+
+    fn command(&self, full: bool) -> String {
+        match full {
+            true => self.created_by.clone(),
+            false => shorten(&self.created_by),
+        }
+    }
+
+    /// What `--format` sees, with podman's names.
+    fn fields(&self, now: u64, full: bool) -> Value {
+        json!({
+            "ID": self.short_id(full),
+            "Created": self.age(now),
+            "CreatedSince": self.age(now),
+            "CreatedAt": self.created,
+            "CreatedBy": self.command(full),
+            "Size": human_size(self.size),
+            "Comment": self.comment,
+        })
+    }
 }
 
 /// The steps, newest first. A history that does not fit the layers is replaced by one step for each layer.

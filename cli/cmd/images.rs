@@ -1,5 +1,6 @@
 //! `berth images`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -23,6 +24,9 @@ pub(crate) struct ImagesArgs {
     /// Only images with reference=PATTERN, label=KEY[=VALUE] or id=PREFIX
     #[arg(short, long = "filter", value_name = "KEY=VALUE")]
     filters: Vec<String>,
+    /// Only images of this name, with any tag if it has none
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
     /// Show ids in full
     #[arg(long)]
     no_trunc: bool,
@@ -32,6 +36,9 @@ pub(crate) struct ImagesArgs {
     /// Print with a Go template, `json`, or `table` and a template
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["json", "quiet"])]
     format: Option<String>,
+    /// Print no line of headers
+    #[arg(short, long)]
+    noheading: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -48,6 +55,8 @@ struct Row {
     #[serde(flatten)]
     usage: ImageUsage,
     used_by: Vec<String>,
+    #[serde(skip)]
+    labels: BTreeMap<String, String>,
 }
 
 /// What `-f` asks for.
@@ -60,11 +69,12 @@ enum Filter {
 /// Lists images.
 pub(crate) fn images(args: ImagesArgs, context: &Context) -> Result<ExitCode, Failure> {
     let format = args.format.as_deref().map(Format::parse).transpose()?;
-    let filters: Vec<Filter> = args
+    let mut filters: Vec<Filter> = args
         .filters
         .iter()
         .map(|text| parse(text))
         .collect::<Result<_, _>>()?;
+    filters.extend(args.name.clone().map(Filter::Reference));
     let Some(repo) = existing_repo(context)? else {
         return show(&args, format, context, Vec::new());
     };
@@ -146,6 +156,7 @@ fn row(repo: &Repo, image: &Image, named: bool, usage: ImageUsage) -> Result<Row
         created: image.config.created.clone(),
         usage,
         used_by: store::users_of(repo, image)?,
+        labels: image.config.container.labels.clone().unwrap_or_default(),
     })
 }
 
@@ -204,7 +215,7 @@ fn show(
     let table: Vec<Vec<String>> = std::iter::once(head)
         .chain(rows.iter().map(cells))
         .collect();
-    report::table(&table)?;
+    report::table(table.get(usize::from(args.noheading)..).unwrap_or_default())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -223,6 +234,8 @@ fn fields(row: &Row, args: &ImagesArgs, context: &Context) -> Value {
         "Repository": row.repository.clone().unwrap_or_else(none),
         "Tag": row.tag.clone().unwrap_or_else(none),
         "Name": row.name,
+        "Names": row.name.iter().collect::<Vec<_>>(),
+        "Labels": row.labels,
         "Digest": row.digest,
         "Created": since,
         "CreatedSince": since,

@@ -38,6 +38,7 @@ pub(crate) fn prune(args: PruneArgs, context: &Context) -> Result<ExitCode, Fail
     }
     let options = RemoveOptions {
         force: false,
+        time: None,
         volumes: false,
         helpers: IdHelpers::find(&env("PATH").unwrap_or_default()),
     };

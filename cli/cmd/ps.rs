@@ -16,7 +16,7 @@ use crate::template::Format;
 /// List containers
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  berth ps -a\n  berth ps -a -f status=exited -f label=app=web\n  berth ps --format 'table {{.ID}}\\t{{.Names}}\\t{{.Status}}'\n\nFilters: ancestor, before, exited, health, id, label, name, network, since, status, volume. A name is looked for as a part."
+    after_help = "Examples:\n  berth ps -a\n  berth ps -a -f status=exited -f label=app=web\n  berth ps --format 'table {{.ID}}\\t{{.Names}}\\t{{.Status}}'\n\nFilters: ancestor, before, exited, health, id, label, name, network, since, status, until, volume. A name is a regular expression for a part of it."
 )]
 pub(crate) struct PsArgs {
     /// Also those that do not run
@@ -43,6 +43,9 @@ pub(crate) struct PsArgs {
     /// Print with a Go template, `json`, or `table` and a template
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["json", "quiet"])]
     format: Option<String>,
+    /// Print no line of headers
+    #[arg(long)]
+    noheading: bool,
     /// What they are sorted by
     #[arg(long, value_enum, default_value = "created", value_name = "BY")]
     sort: Sort,
@@ -109,7 +112,7 @@ pub(crate) fn ps(args: PsArgs, context: &Context) -> Result<ExitCode, Failure> {
         for it in &shown {
             table.push(row::cells(&it.container, it.state, it.size, now, full)?);
         }
-        report::table(&table)?;
+        report::table(table.get(usize::from(args.noheading)..).unwrap_or_default())?;
     }
     Ok(ExitCode::SUCCESS)
 }

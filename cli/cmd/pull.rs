@@ -150,12 +150,13 @@ impl PullFlags {
         &self,
         context: &Context,
         source: &Source,
+        quiet: bool,
     ) -> Result<Pulled, Failure> {
         let how = How {
             name: None,
             jobs: JOBS,
             keep_blobs: false,
-            quiet: false,
+            quiet,
         };
         self.pull(context, source, how)
     }

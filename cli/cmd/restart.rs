@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use runtime::Containers;
+use runtime::{Containers, State};
 
 use super::start::{each, start_one};
+use super::stop::named;
 use crate::context::Context;
 use crate::report::Failure;
 
@@ -15,8 +16,14 @@ pub(crate) struct RestartArgs {
     /// Seconds to wait before the container is killed [default: the container's own, else 10]
     #[arg(short, long, alias = "timeout", value_name = "S")]
     time: Option<u64>,
+    /// Every container
+    #[arg(short, long, conflicts_with = "containers")]
+    all: bool,
+    /// Every container that runs
+    #[arg(long, conflicts_with_all = ["containers", "all"])]
+    running: bool,
     /// Names, ids or starts of ids
-    #[arg(required = true, value_name = "CONTAINER")]
+    #[arg(required_unless_present_any = ["all", "running"], value_name = "CONTAINER")]
     containers: Vec<String>,
 }
 
@@ -24,9 +31,12 @@ pub(crate) struct RestartArgs {
 pub(crate) fn restart(args: RestartArgs, context: &Context) -> Result<ExitCode, Failure> {
     context.refuse_root()?;
     let containers = Containers::open(&context.root, &context.run_dir()?);
-    each(&args.containers, |name| {
-        let container = containers.find(name)?;
+    let every: fn(&State) -> bool = |_| true;
+    let all = args.all.then_some(every);
+    let running = args.running.then_some(State::is_live as fn(&State) -> bool);
+    let chosen = named(&containers, &args.containers, all.or(running))?;
+    each(chosen, |container| {
         container.stop(args.time)?.wait()?;
-        start_one(&container, context)
+        start_one(container, context)
     })
 }

@@ -1,10 +1,12 @@
 //! `berth rm`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use runtime::{Containers, IdHelpers, RemoveOptions};
 use store::LockKind;
 
+use super::stop::with_files;
 use crate::context::{Context, env};
 use crate::report::{Failure, out};
 
@@ -15,17 +17,23 @@ pub(crate) struct RmArgs {
     /// Kill the ones that run first, and accept names of none
     #[arg(short, long)]
     force: bool,
+    /// With -f, seconds that a container has to stop before it is killed [default: 0]
+    #[arg(short, long, alias = "timeout", value_name = "S", requires = "force")]
+    time: Option<u64>,
     /// Also remove the volumes that belong to them alone
     #[arg(short, long)]
     volumes: bool,
     /// All containers
-    #[arg(short, long, conflicts_with = "containers")]
+    #[arg(short, long, conflicts_with_all = ["containers", "cidfiles"])]
     all: bool,
     /// Accept names of none
     #[arg(short, long)]
     ignore: bool,
+    /// Also the container whose id is in this file
+    #[arg(long = "cidfile", value_name = "FILE")]
+    cidfiles: Vec<PathBuf>,
     /// Names, ids or starts of ids
-    #[arg(required_unless_present = "all", value_name = "CONTAINER")]
+    #[arg(required_unless_present_any = ["all", "cidfiles"], value_name = "CONTAINER")]
     containers: Vec<String>,
 }
 
@@ -34,18 +42,19 @@ pub(crate) fn rm(args: RmArgs, context: &Context) -> Result<ExitCode, Failure> {
     let containers = Containers::open(&context.root, &context.run_dir()?);
     let options = RemoveOptions {
         force: args.force,
+        time: args.time,
         volumes: args.volumes,
         helpers: IdHelpers::find(&env("PATH").unwrap_or_default()),
     };
+    let ignore = args.ignore || args.force;
     let all: Vec<String> = match args.all {
         true => containers
             .list()?
             .into_iter()
             .map(|(container, _)| container.record.id)
             .collect(),
-        false => args.containers,
+        false => with_files(args.containers, &args.cidfiles, ignore)?,
     };
-    let ignore = args.ignore || args.force;
     let mut code = ExitCode::SUCCESS;
     for name in &all {
         match remove(&containers, name, ignore, &options, context) {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use store::{LockKind, UntagOptions};
+use store::{LockKind, UntagOptions, UntagReport};
 
 use crate::cmd::gc::{collect, summary};
 use crate::context::Context;
@@ -14,8 +14,14 @@ use crate::report::{Failure, note, out};
 #[command(after_help = "Example:\n  berth rmi redis:7")]
 pub(crate) struct RmiArgs {
     /// Images by name or id
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required_unless_present = "all", value_name = "NAME")]
     names: Vec<String>,
+    /// All of them
+    #[arg(short, long, conflicts_with = "names")]
+    all: bool,
+    /// Accept names of none
+    #[arg(short, long)]
+    ignore: bool,
     /// Also an image in use, which stays as long as it is; and all names of an image given by its id
     #[arg(short, long)]
     force: bool,
@@ -24,29 +30,32 @@ pub(crate) struct RmiArgs {
     no_gc: bool,
 }
 
-/// Removes images.
+/// Removes each image. Stops at none; fails if one could not be removed.
 pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let repo = context.open_repo_of(args.names.first().map_or("", String::as_str))?;
-    let mut any_last = false;
+    let repo = match context.open_repo_of(args.names.first().map_or("", String::as_str)) {
+        // Where nothing was pulled yet, all is nothing.
+        Err(_) if args.all && !context.repo.exists() => return Ok(ExitCode::SUCCESS),
+        opened => opened?,
+    };
+    let (mut code, mut any_last) = (ExitCode::SUCCESS, false);
     {
         let _lock = context.lock(&repo, LockKind::Shared)?;
-        for name in &args.names {
-            let done = store::untag(&repo, name, &UntagOptions { force: args.force }).map_err(
-                |error| match error {
-                    error @ store::Error::Refused {
-                        verb: "remove image",
-                        ..
-                    } => Failure::from(error).hint("remove it anyway with --force"),
-                    error => error.into(),
-                },
-            )?;
-            for name in &done.names {
-                out!("untagged: {name}")?;
+        let names = match args.all {
+            true => store::all_images(&repo)?
+                .into_iter()
+                .map(|(name, _)| name.to_string())
+                .collect(),
+            false => args.names,
+        };
+        for name in &names {
+            match store::untag(&repo, name, &UntagOptions { force: args.force }) {
+                Ok(done) => {
+                    any_last |= done.last;
+                    tell(&done)?;
+                }
+                Err(store::Error::NotFound { what: "image", .. }) if args.ignore => {}
+                Err(error) => code = refused(error).report(),
             }
-            if let (true, Some(id)) = (done.last, &done.id) {
-                out!("removed: {id}")?;
-            }
-            any_last |= done.last;
         }
     }
     if any_last && !args.no_gc {
@@ -58,5 +67,25 @@ pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure>
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
+}
+
+fn tell(done: &UntagReport) -> Result<(), Failure> {
+    for name in &done.names {
+        out!("untagged: {name}")?;
+    }
+    if let (true, Some(id)) = (done.last, &done.id) {
+        out!("removed: {id}")?;
+    }
+    Ok(())
+}
+
+fn refused(error: store::Error) -> Failure {
+    match error {
+        error @ store::Error::Refused {
+            verb: "remove image",
+            ..
+        } => Failure::from(error).hint("remove it anyway with --force"),
+        error => error.into(),
+    }
 }

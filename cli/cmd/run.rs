@@ -13,6 +13,7 @@ use crate::report::{Failure, out};
 /// Run a command in a new container
 #[derive(Debug, clap::Args)]
 #[command(
+    disable_help_flag = true,
     after_help = "Examples:\n  berth run --rm redis:7 redis-server --version\n  berth run --rm -it -v \"$PWD\":/work -w /work debian:12 bash\n  berth run -d --name cache redis:7\n\nExit code: the command's own; 125 berth failed, 126 not executable, 127 not found, 128+n signal n."
 )]
 pub(crate) struct RunArgs {

@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
-use runtime::{AttachOptions, Container, Containers, DetachKeys, IdHelpers, StartOptions, Started};
+use runtime::{
+    AttachOptions, Container, Containers, DetachKeys, IdHelpers, StartOptions, Started, State,
+};
 
+use super::stop::named;
 use super::supervise::run_failure;
 use crate::context::{Context, env};
 use crate::create::parsed;
@@ -44,10 +47,13 @@ pub(crate) struct StartArgs {
     /// Pass stdin on, if the container was created so
     #[arg(short, long)]
     interactive: bool,
+    /// Every container
+    #[arg(long, conflicts_with_all = ["containers", "attach", "interactive"])]
+    all: bool,
     #[command(flatten)]
     flags: AttachFlags,
     /// Names, ids or starts of ids
-    #[arg(required = true, value_name = "CONTAINER")]
+    #[arg(required_unless_present = "all", value_name = "CONTAINER")]
     containers: Vec<String>,
 }
 
@@ -68,8 +74,14 @@ pub(crate) fn start(args: StartArgs, context: &Context) -> Result<ExitCode, Fail
         let Err(error) = container.attach(Some(&start_options(context)), &options);
         return Err(run_failure(error));
     }
-    each(&args.containers, |name| {
-        start_one(&containers.find(name)?, context)
+    let every: fn(&State) -> bool = |_| true;
+    let chosen = named(&containers, &args.containers, args.all.then_some(every))?;
+    each(chosen, |container| {
+        match container.state()? {
+            // As docker and podman have it; one that is being set up may yet fail.
+            State::Running { since: Some(_), .. } => Ok(()),
+            _ => start_one(container, context),
+        }
     })
 }
 
@@ -83,12 +95,12 @@ pub(super) fn start_one(container: &Container, context: &Context) -> Result<(), 
 
 /// Does something with each container and prints what it was called by. Stops at none; fails if one failed.
 pub(super) fn each(
-    names: &[String],
-    mut act: impl FnMut(&str) -> Result<(), Failure>,
+    chosen: Vec<(String, runtime::Result<Container>)>,
+    mut act: impl FnMut(&Container) -> Result<(), Failure>,
 ) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
-    for name in names {
-        match act(name) {
+    for (name, found) in chosen {
+        match found.map_err(Failure::from).and_then(|it| act(&it)) {
             Ok(()) => out!("{name}")?,
             Err(failure) => code = failure.report(),
         }

@@ -1,18 +1,24 @@
 //! `berth stop`.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use runtime::{Container, Containers};
+use runtime::{Container, Containers, State};
 
 use crate::context::Context;
-use crate::report::{Failure, out};
+use crate::report::{Failure, cause, out};
+
+/// The most that is read of a file with an id.
+const ID_FILE_BYTES_MAX: u64 = 4096;
 
 /// Stop containers: with their signal, and by force when they take too long
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  berth stop -t 3 web")]
 pub(crate) struct StopArgs {
     /// Every container that runs
-    #[arg(short, long, conflicts_with = "containers")]
+    #[arg(short, long, conflicts_with_all = ["containers", "cidfiles"])]
     all: bool,
     /// Accept names of none
     #[arg(short, long)]
@@ -20,8 +26,11 @@ pub(crate) struct StopArgs {
     /// Seconds to wait before the container is killed [default: the container's own, else 10]
     #[arg(short, long, alias = "timeout", value_name = "S")]
     time: Option<u64>,
+    /// Also the container whose id is in this file
+    #[arg(long = "cidfile", value_name = "FILE")]
+    cidfiles: Vec<PathBuf>,
     /// Names, ids or starts of ids
-    #[arg(required_unless_present = "all", value_name = "CONTAINER")]
+    #[arg(required_unless_present_any = ["all", "cidfiles"], value_name = "CONTAINER")]
     containers: Vec<String>,
 }
 
@@ -30,7 +39,8 @@ pub(crate) fn stop(args: StopArgs, context: &Context) -> Result<ExitCode, Failur
     let containers = Containers::open(&context.root, &context.run_dir()?);
     let mut code = ExitCode::SUCCESS;
     let mut stopping = Vec::new();
-    for (name, found) in named(&containers, &args.containers, args.all)? {
+    let names = with_files(args.containers, &args.cidfiles, args.ignore)?;
+    for (name, found) in named(&containers, &names, args.all.then_some(State::is_live))? {
         match found.and_then(|container| container.stop(args.time)) {
             Ok(asked) => stopping.push((name, asked)),
             Err(runtime::Error::NoContainer { .. }) if args.ignore => {}
@@ -46,21 +56,43 @@ pub(crate) fn stop(args: StopArgs, context: &Context) -> Result<ExitCode, Failur
     Ok(code)
 }
 
-/// The containers of these names, or every one that is live, by its id.
+/// These names, and what is in the files that `--cidfile` names. With `ignore` one that is not there names none.
+pub(super) fn with_files(
+    mut names: Vec<String>,
+    files: &[PathBuf],
+    ignore: bool,
+) -> Result<Vec<String>, Failure> {
+    for path in files {
+        let mut text = String::new();
+        let read = File::open(path)
+            .and_then(|file| file.take(ID_FILE_BYTES_MAX).read_to_string(&mut text));
+        match read {
+            Ok(_) => names.push(text.trim().to_owned()),
+            Err(error) if ignore && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let (path, why) = (path.display(), cause(&error));
+                return Err(Failure::new(format!("cannot read {path}: {why}")));
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// The containers of these names, or every one whose state is one of `all`, by its id.
 pub(super) fn named(
     containers: &Containers,
     names: &[String],
-    all: bool,
+    all: Option<fn(&State) -> bool>,
 ) -> Result<Vec<(String, runtime::Result<Container>)>, Failure> {
-    if !all {
+    let Some(is_one) = all else {
         let found = names
             .iter()
             .map(|name| (name.clone(), containers.find(name)));
         return Ok(found.collect());
-    }
-    let live = containers.list()?.into_iter();
-    Ok(live
-        .filter(|(_, state)| state.is_live())
+    };
+    let listed = containers.list()?.into_iter();
+    Ok(listed
+        .filter(|(_, state)| is_one(state))
         .map(|(container, _)| (container.record.id.clone(), Ok(container)))
         .collect())
 }

@@ -6,11 +6,13 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use runtime::{Containers, IdHelpers, RemoveOptions, RemoveVolumeOptions, VolumeInfo};
 use serde::Serialize;
+use serde_json::Value;
 use store::LockKind;
 
 use crate::context::{Context, env};
 use crate::prompt;
 use crate::report::{self, Failure, out};
+use crate::template::Format;
 
 /// Make, list and remove volumes
 #[derive(Debug, clap::Args)]
@@ -33,8 +35,14 @@ enum Verb {
     Ls(LsArgs),
     /// Tell what there is to know of volumes, in JSON
     Inspect {
+        /// All of them
+        #[arg(short, long, conflicts_with = "names")]
+        all: bool,
+        /// Print with a Go template, or `json`
+        #[arg(short, long, value_name = "TEMPLATE")]
+        format: Option<String>,
         /// Volumes by name
-        #[arg(required = true, value_name = "VOLUME")]
+        #[arg(required_unless_present = "all", value_name = "VOLUME")]
         names: Vec<String>,
     },
     /// Remove volumes
@@ -65,6 +73,12 @@ struct LsArgs {
     /// Only those with name=TEXT in their name, or dangling=true|false
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
+    /// Print with a Go template, `json`, or `table` and a template
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["json", "quiet"])]
+    format: Option<String>,
+    /// Print no line of headers
+    #[arg(long)]
+    noheading: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -79,10 +93,18 @@ pub(crate) fn volume(args: VolumeArgs, context: &Context) -> Result<ExitCode, Fa
             out!("{}", made.name)?;
         }
         Verb::Ls(args) => ls(&containers, &args)?,
-        Verb::Inspect { names } => {
-            let found = names.iter().map(|name| containers.volume(name));
-            let found = found.collect::<Result<Vec<_>, _>>()?;
-            report::json(&found.iter().map(Shown::new).collect::<Vec<_>>())?;
+        Verb::Inspect { all, format, names } => {
+            let format = format.as_deref().map(Format::parse).transpose()?;
+            let found = match all {
+                true => containers.volumes()?,
+                false => {
+                    let found = names.iter().map(|name| containers.volume(name));
+                    found.collect::<Result<Vec<_>, _>>()?
+                }
+            };
+            format
+                .unwrap_or(Format::Json)
+                .print(&fields(&found)?, &[])?;
         }
         Verb::Rm { force, all, names } => return rm(&containers, force, all, names, context),
         Verb::Prune { force } => return prune(&containers, force),
@@ -107,6 +129,9 @@ struct Shown<'v> {
 #[derive(Serialize)]
 struct Empty {}
 
+/// What stands above fields, where it is not their name.
+const HEADERS: [(&str, &str); 1] = [("Name", "VOLUME NAME")];
+
 impl<'v> Shown<'v> {
     fn new(volume: &'v VolumeInfo) -> Self {
         let moment = volume.created.and_then(|second| i64::try_from(second).ok());
@@ -124,7 +149,14 @@ impl<'v> Shown<'v> {
     }
 }
 
+/// What `--format` sees.
+fn fields(volumes: &[VolumeInfo]) -> Result<Vec<Value>, Failure> {
+    let fields = |volume| serde_json::to_value(Shown::new(volume)).map_err(Failure::new);
+    volumes.iter().map(fields).collect()
+}
+
 fn ls(containers: &Containers, args: &LsArgs) -> Result<(), Failure> {
+    let format = args.format.as_deref().map(Format::parse).transpose()?;
     let mut volumes = containers.volumes()?;
     for filter in &args.filter {
         match filter.split_once('=') {
@@ -141,6 +173,9 @@ fn ls(containers: &Containers, args: &LsArgs) -> Result<(), Failure> {
     }
     if args.json {
         return report::json(&volumes.iter().map(Shown::new).collect::<Vec<_>>());
+    }
+    if let Some(format) = format {
+        return format.print(&fields(&volumes)?, &HEADERS);
     }
     if args.quiet {
         return volumes
@@ -159,7 +194,7 @@ fn ls(containers: &Containers, args: &LsArgs) -> Result<(), Failure> {
             volume.used_by.join(","),
         ]
     }));
-    report::table(&rows)
+    report::table(rows.get(usize::from(args.noheading)..).unwrap_or_default())
 }
 
 fn helpers() -> IdHelpers {
@@ -208,6 +243,7 @@ fn remove(
         for user in &volume.used_by {
             let options = RemoveOptions {
                 force: true,
+                time: None,
                 volumes: false,
                 helpers: helpers(),
             };

@@ -42,7 +42,7 @@ pub(super) struct ProcessFlags {
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
     /// Set the host name inside
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'h', long, value_name = "NAME")]
     hostname: Option<String>,
     /// Label the container
     #[arg(short, long, value_name = "NAME[=VALUE]")]

@@ -16,6 +16,13 @@ const KEYS_MAX: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DetachKeys(Vec<u8>);
 
+impl DetachKeys {
+    /// Whether nothing leaves.
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Default for DetachKeys {
     /// Ctrl-P, Ctrl-Q, as docker and podman have it.
     fn default() -> Self {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::container::{Container, make_private};
+use crate::detach::DetachKeys;
 use crate::document;
 use crate::error::{Error, Result};
 use crate::exec_plan::{self, EntryPlan};
@@ -46,6 +47,8 @@ pub struct ExecOptions {
     pub terminal: bool,
     /// Whether nobody waits for it; it has no stdio then.
     pub detach: bool,
+    /// What leaves it running when it is typed.
+    pub keys: DetachKeys,
     /// Whether every failure is told by exit code 1.
     pub healthcheck: bool,
 }
@@ -60,6 +63,7 @@ pub(crate) struct Request {
     pub(crate) interactive: bool,
     pub(crate) terminal: bool,
     pub(crate) detach: bool,
+    pub(crate) keys: DetachKeys,
     pub(crate) seccomp: SeccompChoice,
     pub(crate) bounding: Vec<String>,
     pub(crate) held: Vec<String>,
@@ -245,6 +249,7 @@ impl Container {
             interactive: options.interactive,
             terminal: options.terminal,
             detach: options.detach,
+            keys: options.keys.clone(),
             seccomp: choice,
             held: exec_plan::held(&user, &bounding),
             bounding,

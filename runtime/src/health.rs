@@ -56,6 +56,20 @@ impl Check {
         Self::made(&record.settings.health, &image)
     }
 
+    /// The check of a container in an image's words, with what counts for what nobody said.
+    pub(crate) fn told(record: &Record) -> Option<Healthcheck> {
+        let check = Self::of(record)?;
+        let image = record.config.healthcheck.clone().unwrap_or_default();
+        let time = |time: u64| Some(i64::try_from(time).unwrap_or(i64::MAX));
+        Some(Healthcheck {
+            test: record.settings.health.test.clone().or(image.test),
+            interval: time(check.interval),
+            timeout: time(check.timeout),
+            start_period: time(check.start_period),
+            retries: Some(check.retries.into()),
+        })
+    }
+
     fn made(asked: &Health, image: &Healthcheck) -> Option<Self> {
         let test = asked.test.as_ref().or(image.test.as_ref());
         let args = match test?.split_first()? {
@@ -187,6 +201,12 @@ impl Checker {
         self.timed_out = false;
         self.next = Some(now.saturating_add(self.check.timeout));
         Some(Due::Run)
+    }
+
+    /// Lets the check that is due, or runs, go: the container is paused, and nothing is known until the next one.
+    pub(crate) fn skip(&mut self, now: u64) {
+        (self.running, self.timed_out) = (false, false);
+        self.next = Some(now.saturating_add(self.check.interval));
     }
 
     /// Takes the result of the check that ran; its exit code is corrected when it was killed.
@@ -335,6 +355,23 @@ mod tests {
             ("healthy".into(), 1),
             "it has been well"
         );
+    }
+
+    #[test]
+    fn what_a_paused_container_cannot_do_is_no_failure() {
+        let mut it = checker(0);
+        assert_eq!(run(&mut it, 110, 1), ("starting".into(), 1));
+        assert_eq!(it.due(120), Some(Due::Run));
+        it.skip(120);
+        assert_eq!((it.next(), it.due(129)), (Some(130), None));
+        // One that began before, and has taken too long meanwhile.
+        assert_eq!(it.due(130), Some(Due::Run));
+        assert_eq!(it.due(135), Some(Due::Kill));
+        it.skip(135);
+        let state = it.state();
+        assert_eq!((state.failing_streak, state.log.len()), (1, 1));
+        assert_eq!(run(&mut it, 145, 1), ("unhealthy".into(), 2));
+        assert_eq!(it.state().log[1].exit_code, 1);
     }
 
     #[test]

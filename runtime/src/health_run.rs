@@ -20,6 +20,7 @@ use crate::document;
 use crate::error::{Error, Result};
 use crate::health::{Check, Checker, Due, HealthResult, OUTPUT_BYTES_MAX};
 use crate::log;
+use crate::record::{self, State};
 use crate::start::CHECK;
 
 /// The name of the document in the container's directory.
@@ -34,7 +35,7 @@ pub(crate) struct Checks {
     root: PathBuf,
     run_dir: PathBuf,
     id: String,
-    file: PathBuf,
+    dir: PathBuf,
     running: Option<Running>,
 }
 
@@ -58,7 +59,7 @@ impl Checks {
             root: container.containers.root().to_owned(),
             run_dir: container.containers.run_dir().to_owned(),
             id: container.record.id.clone(),
-            file: container.dir.join(FILE),
+            dir: container.dir.clone(),
             running: None,
         };
         checks.write()?;
@@ -94,7 +95,14 @@ impl Checks {
                 self.write()?;
             }
         }
-        match (self.checker.due(clock::uptime()), &mut self.running) {
+        let due = self.checker.due(clock::uptime());
+        if due.is_some() && matches!(record::state(&self.dir)?, State::Paused { .. }) {
+            // The one that runs is ended, and its result nobody's.
+            self.running = None;
+            self.checker.skip(clock::uptime());
+            return Ok(());
+        }
+        match (due, &mut self.running) {
             (Some(Due::Run), _) => self.running = Some(self.begin()?),
             (Some(Due::Kill), Some(running)) => running.kill(),
             _ => {}
@@ -136,7 +144,7 @@ impl Checks {
     }
 
     fn write(&self) -> Result<()> {
-        document::write(&self.file, self.checker.state())
+        document::write(&self.dir.join(FILE), self.checker.state())
     }
 }
 

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use store::oci::Healthcheck;
 
 use crate::container::Container;
 use crate::document;
 use crate::error::Result;
+use crate::health::Check;
 use crate::log::{self, LogDriver};
 use crate::record::{Notes, State, VolumeMount};
 use crate::{plan, process};
@@ -49,6 +51,8 @@ pub struct Inspection {
     pub log: Option<PathBuf>,
     /// Where the bundle is.
     pub bundle: PathBuf,
+    /// How it is found out whether it is well.
+    pub check: Option<Healthcheck>,
     /// What its health checks said, in docker's words.
     pub health: Option<Value>,
 }
@@ -92,6 +96,7 @@ impl Container {
             merged: self.containers.root_mount(),
             log,
             bundle: self.bundle.clone(),
+            check: Check::told(&self.record),
             health: self.health()?,
         })
     }

@@ -10,6 +10,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, waitpid};
 
+use crate::background::Herald;
+use crate::detach::{DetachKeys, Matcher};
 use crate::error::{Error, Result};
 use crate::living::exit_code;
 use crate::log::Stream;
@@ -40,11 +42,19 @@ struct Relay {
     stdio: Stdio,
     output: OwnOutput,
     input_ended: bool,
+    raw: Option<RawMode>,
+    exit: Option<(Matcher, Herald)>,
 }
 
 /// Relays between our stdio and `stdio` until the process `pid`, a child of this one, has ended, and gives its exit code:
-/// 128 and the signal's number where a signal ended it.
-pub(crate) fn until_end(pid: i32, signals: Signals, stdio: Stdio) -> Result<u8> {
+/// 128 and the signal's number where a signal ended it. When the keys of `exit` are typed, the caller may leave; the program
+/// keeps its terminal then, and nobody reads or writes it.
+pub(crate) fn until_end(
+    pid: i32,
+    signals: Signals,
+    stdio: Stdio,
+    exit: Option<(DetachKeys, Herald)>,
+) -> Result<u8> {
     let pid = Pid::from_raw(pid).ok_or_else(|| Error::Os {
         op: "watch the program",
         source: Errno::SRCH.into(),
@@ -61,10 +71,12 @@ pub(crate) fn until_end(pid: i32, signals: Signals, stdio: Stdio) -> Result<u8> 
         stdio,
         output: OwnOutput::of(Stream::Stdout),
         input_ended: false,
+        raw,
+        exit: exit.map(|(keys, herald)| (Matcher::new(keys), herald)),
     };
     while !relay.step()? {}
     relay.drain()?;
-    drop(raw);
+    drop(relay.raw.take());
     let status =
         waitpid(Some(pid), WaitOptions::empty()).map_err(Error::os("wait for the program"))?;
     Ok(status.map_or(125, |(_, status)| exit_code(status)))
@@ -174,11 +186,25 @@ impl Relay {
                 self.input_ended = true;
                 self.stdio.end_input();
             }
-            Ok(count) => self
-                .stdio
-                .push_input(buffer.get(..count).unwrap_or_default()),
+            Ok(count) => return self.pass_input_on(buffer.get(..count).unwrap_or_default()),
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => return Err(Error::os("read stdin")(error)),
+        }
+        Ok(())
+    }
+
+    fn pass_input_on(&mut self, typed: &[u8]) -> Result<()> {
+        let Some((matcher, _)) = &mut self.exit else {
+            self.stdio.push_input(typed);
+            return Ok(());
+        };
+        let (passed, leave) = matcher.feed(typed);
+        self.stdio.push_input(&passed);
+        if leave && let Some((_, herald)) = self.exit.take() {
+            // What the program gets from now on is nothing, which is not the end of its input.
+            self.input_ended = true;
+            self.raw = None;
+            herald.leave()?;
         }
         Ok(())
     }

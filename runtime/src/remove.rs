@@ -36,8 +36,10 @@ const END_TIMEOUT: Timespec = Timespec {
 /// How a container is removed.
 #[derive(Debug, Clone)]
 pub struct RemoveOptions {
-    /// Whether a running one is killed first.
+    /// Whether a running one is ended first.
     pub force: bool,
+    /// How many seconds that may take it, beginning with its own signal; `None` to kill it at once.
+    pub time: Option<u64>,
     /// Whether the volumes that belong to it alone go with it.
     pub volumes: bool,
     /// The programs that map ranges of ids.
@@ -49,7 +51,11 @@ impl Container {
     pub fn remove(self, repo: &Repo, options: &RemoveOptions) -> Result<()> {
         let mut state = self.state()?;
         if state.is_live() && options.force {
-            self.end(StopSignal::KILL, 0)?.wait()?;
+            let ending = match options.time {
+                Some(_) => self.stop(options.time)?,
+                None => self.end(StopSignal::KILL, 0)?,
+            };
+            ending.wait()?;
             if !self.is_there() {
                 return Ok(store::unpin(repo, &self.record.id)?);
             }

@@ -2,7 +2,8 @@
 //!
 //! The process is root of the container's user namespace and sees the supervisor's mounts. libcontainer forks the program
 //! from here into the container's other namespaces; this process stays outside of them, passes signals and the terminal's
-//! bytes on, and ends as the program ends.
+//! bytes on, and ends as the program ends. Where the caller may leave first, it is the child of one that the caller waits for
+//! ([`crate::background`]).
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
+use crate::background::{self, Half};
 use crate::document;
 use crate::engine::{self, Entered, EntryInput};
 use crate::error::{Error, Result};
@@ -27,6 +29,14 @@ use crate::{seccomp, sys, terminal};
 pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
     let signals = Signals::open()?;
     let request: Request = document::read(&dir.join("request.json"))?;
+    let can_leave = request.terminal && request.interactive && !request.keys.is_none();
+    let mut herald = match request.detach || can_leave {
+        true => match background::split()? {
+            Half::Caller(worker) => return worker.stand_for(&signals),
+            Half::Worker(herald) => Some(herald),
+        },
+        false => None,
+    };
     let entered = enter(dir, &request);
     let removed = remove_tree(dir);
     let (program, stdio) = match entered {
@@ -39,10 +49,13 @@ pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
             "limits not applied: this process may not move the command to the container's control group",
         );
     }
-    if request.detach {
-        return Ok(0);
+    if request.detach
+        && let Some(herald) = herald.take()
+    {
+        herald.leave()?;
     }
-    let code = relay::until_end(program.pid, signals, stdio)?;
+    let exit = herald.map(|herald| (request.keys, herald));
+    let code = relay::until_end(program.pid, signals, stdio, exit)?;
     Ok(if request.healthcheck {
         code.min(1)
     } else {

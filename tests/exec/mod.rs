@@ -3,6 +3,7 @@
 mod confined;
 mod init;
 mod stdio;
+mod terminal;
 
 use rustix::process::Signal;
 

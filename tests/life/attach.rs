@@ -66,6 +66,12 @@ fn one_leaves_and_comes_back() {
     // Not the keys of this one, and the program gets them.
     again.types("\u{10}\u{11}\u{15}echo $A-$A\n");
     again.until("kept-kept");
+    again.resize(55, 122);
+    until("the new size", || {
+        again.types("stty size\n");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        again.said().contains("55 122")
+    });
     again.types("\u{1}x");
     assert_eq!(again.ends(), 0);
     let mut last = world.berth_in_pty(&["attach", "shell"]);

@@ -146,10 +146,26 @@ fn with_rm_nothing_is_left() {
     until("short is removed", || world.names().is_empty());
     world.run_d("long", &["--rm", "busybox", "sleep", "1000"]);
     assert_eq!(world.status("long").0, "running");
-    let waits = berth(&world, "wait long").start();
+    let waits = ["wait long", "wait --ignore long"].map(|line| berth(&world, line).start());
+    for waits in &waits {
+        until("it is connected with the supervisor", || {
+            let fds = fs::read_dir(format!("/proc/{}/fd", waits.pid())).unwrap();
+            let links = fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+            links
+                .into_iter()
+                .any(|link| link.to_string_lossy().starts_with("socket:"))
+        });
+    }
     berth(&world, "kill long").ok();
-    assert_eq!(waits.wait().code(0).stdout, "137\n");
+    for waits in waits {
+        assert_eq!(waits.wait().code(0).stdout, "137\n", "it waited before");
+    }
     until("long is removed", || world.names().is_empty());
+    let late = berth(&world, "wait long").fails(1).one_error();
+    assert_eq!(
+        (late.stdout.as_str(), late.stderr.as_str()),
+        ("", "error: container long not found\n")
+    );
     no_containers(&world);
 }
 
@@ -167,4 +183,20 @@ fn the_id_is_written_to_a_file_that_was_not_there() {
     berth(&world, "create --cidfile none --name ! busybox true").fails(125);
     assert!(!world.join("none").exists(), "no container, no file");
     assert_eq!(world.names().len(), 1);
+}
+
+#[test]
+fn one_that_runs_is_started_already() {
+    needs!(Images, Userns, Overlay);
+    let world = World::new();
+    let id = world.run_d("one", &["busybox", "sleep", "1000"]);
+    let init = world.pid_of(&id, "init");
+    let ran = berth(&world, "start one").ok();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("one\n", ""));
+    assert_eq!(world.pid_of(&id, "init"), init, "it is the same");
+    let refused = berth(&world, "start -a one").fails(125).one_error();
+    assert_eq!(
+        refused.stderr,
+        format!("error: cannot start container {id}: it is running\n")
+    );
 }

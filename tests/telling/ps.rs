@@ -56,6 +56,9 @@ fn filters_choose() {
         (&["-l"], "up "),
         (&["-a", "-f", "name=o"], "old "),
         (&["-a", "-f", "name=e", "-f", "name=u"], "new up "),
+        (&["-a", "-f", "name=^.p$"], "up "),
+        (&["-a", "-f", "name=^(new|ol)"], "new old "),
+        (&["-a", "-f", "name=^e"], ""),
         (&["-f", "status=exited"], "old "),
         (&["-f", "status=exited", "-f", "status=created"], "new old "),
         (&["-f", "exited=3"], "old "),
@@ -79,7 +82,7 @@ fn filters_choose() {
     assert_eq!(
         said,
         "error: cannot use filter \"nosuch=1\": the keys are ancestor, before, exited, health, id, label, name, \
-         network, since, status, volume\n"
+         network, since, status, until, volume\n"
     );
     home.berth(["ps", "-f", "status=dancing"])
         .fails(2)
@@ -87,6 +90,14 @@ fn filters_choose() {
     home.berth(["ps", "-f", "name"])
         .fails(2)
         .err_has("expected KEY=VALUE");
+    let said = home.berth(["ps", "-f", "name=(o"]).fails(2).stderr;
+    assert_eq!(
+        said,
+        "error: cannot use filter \"name=(o\": unclosed group\n"
+    );
+    home.berth(["ps", "-f", "name=(((x{99}){99}){99}){99}"])
+        .fails(2)
+        .err_has("size limit");
     home.berth(["ps", "-f", "since=nosuch"])
         .fails(1)
         .err_has("container nosuch not found");

@@ -133,3 +133,33 @@ fn one_that_cannot_be_removed_keeps_none_of_the_others() {
     home.berth(["rm", "-a", "-f"]).ok();
     no_containers(&home);
 }
+
+#[test]
+fn one_may_be_given_time_to_end() {
+    needs!(Images, Userns, Overlay);
+    let home = busybox();
+    let script = "trap 'echo said >/mine/end; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    let run = |name: &str| {
+        let flags = ["-v", "mine:/mine", "--name", name];
+        let args = ["run", "--rm"].iter().chain(&flags);
+        let mut running = home
+            .berth(args)
+            .args(["busybox", "sh", "-c", script])
+            .start();
+        running.until_stdout("up");
+        running
+    };
+    let end = home.root().join("volumes/mine/end");
+    let running = run("one");
+    home.berth(["rm", "-t", "60", "one"])
+        .fails(2)
+        .err_has("--force");
+    home.berth(["rm", "-f", "one"]).ok();
+    running.wait().code(137);
+    assert!(!end.exists(), "killed at once");
+    let running = run("two");
+    home.berth(["rm", "-f", "-t", "60", "two"]).ok();
+    running.wait().code(0);
+    assert!(end.exists(), "asked first");
+    no_containers(&home);
+}

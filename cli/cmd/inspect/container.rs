@@ -30,7 +30,12 @@ pub(super) fn describe(container: &Container) -> Result<Value, Failure> {
         "Mounts": mounts(&known),
         "Config": config(container, &known),
         "HostConfig": host_config(container, &known),
-        "NetworkSettings": {"Ports": ports(record)},
+        "NetworkSettings": network_settings(record),
+        "Platform": "linux",
+        "ProcessLabel": "",
+        "MountLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": [],
         "GraphDriver": {"Name": "overlay", "Data": {
             "LowerDir": known.lower,
             "UpperDir": known.upper,
@@ -73,10 +78,9 @@ fn state(known: &Inspection) -> Value {
 fn mounts(known: &Inspection) -> Vec<Value> {
     let mount = |mount: &runtime::Mounted| {
         let mut value = Map::new();
-        let kind = if mount.volume.is_some() {
-            "volume"
-        } else {
-            "bind"
+        let (kind, driver) = match mount.volume {
+            Some(_) => ("volume", "local"),
+            None => ("bind", ""),
         };
         value.insert("Type".to_owned(), kind.into());
         if let Some(name) = &mount.volume {
@@ -84,6 +88,8 @@ fn mounts(known: &Inspection) -> Vec<Value> {
         }
         value.insert("Source".to_owned(), json!(mount.source));
         value.insert("Destination".to_owned(), json!(mount.destination));
+        value.insert("Driver".to_owned(), driver.into());
+        value.insert("Mode".to_owned(), "".into());
         value.insert("RW".to_owned(), (!mount.read_only).into());
         value.into()
     };
@@ -103,6 +109,7 @@ fn config(container: &Container, known: &Inspection) -> Value {
     labels.extend(&settings.labels);
     json!({
         "Hostname": known.hostname,
+        "Domainname": "",
         "User": known.user,
         "Tty": settings.terminal,
         "OpenStdin": settings.interactive,
@@ -117,7 +124,21 @@ fn config(container: &Container, known: &Inspection) -> Value {
         "Annotations": settings.security.annotations,
         "Volumes": image.volumes,
         "ExposedPorts": image.exposed_ports,
-        "Healthcheck": image.healthcheck.as_ref().filter(|_| !settings.health.off),
+        "Healthcheck": known.check,
+    })
+}
+
+/// No network here has addresses that somebody could ask for: the host's, none, or pasta's, which are the host's too.
+fn network_settings(record: &Record) -> Value {
+    json!({
+        "Ports": ports(record),
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "Gateway": "",
+        "GlobalIPv6Address": "",
+        "IPv6Gateway": "",
+        "MacAddress": "",
+        "Networks": {},
     })
 }
 
@@ -168,9 +189,7 @@ fn host_config(container: &Container, known: &Inspection) -> Value {
         .iter()
         .map(|it| (it.destination.display().to_string(), it.options.join(",")))
         .collect();
-    let hosts = settings.net.hosts.iter();
     let ulimits = settings.limits.ulimits.iter();
-    let mut value = limits(container);
     let rest = json!({
         "Binds": binds,
         "Tmpfs": tmpfs,
@@ -181,7 +200,6 @@ fn host_config(container: &Container, known: &Inspection) -> Value {
             "Size": human_size(log.file_bytes_max),
             "Files": log.files_max,
         },
-        "NetworkMode": network(&container.record),
         "RestartPolicy": {"Name": policy, "MaximumRetryCount": tries},
         "AutoRemove": life.remove,
         "Init": life.init,
@@ -192,28 +210,54 @@ fn host_config(container: &Container, known: &Inspection) -> Value {
             true => vec!["no-new-privileges"],
             false => vec![],
         },
+        "GroupAdd": settings.groups,
+        "VolumesFrom": null,
+        "ContainerIDFile": "",
+        "CgroupParent": "",
+        "Runtime": "berth",
+        "Ulimits": ulimits
+            .map(|it| json!({"Name": it.kind, "Soft": it.soft, "Hard": it.hard}))
+            .collect::<Vec<_>>(),
+        "Privileged": settings.security.privileged,
+        "Sysctls": settings.security.sysctls,
+    });
+    let parts = [limits(container), surroundings(&container.record), rest];
+    let fields = parts.into_iter().filter_map(|part| match part {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    Value::Object(fields.flatten().collect())
+}
+
+/// What it shares with the host, and what it is told of networks.
+fn surroundings(record: &Record) -> Value {
+    let settings = &record.settings;
+    let hosts = settings.net.hosts.iter();
+    json!({
+        "NetworkMode": network(record),
+        "PidMode": "private",
+        "IpcMode": space(settings.security.host_ipc),
+        "UTSMode": space(settings.security.host_uts),
         "Dns": settings.net.dns,
+        "DnsSearch": settings.net.dns_search,
+        "DnsOptions": settings.net.dns_options,
         "ExtraHosts": hosts.map(|host| {
             let address = host.address.map_or("host-gateway".to_owned(), |address| address.to_string());
             format!("{}:{address}", host.name)
         }).collect::<Vec<_>>(),
-        "Ulimits": ulimits
-            .map(|it| json!({"Name": it.kind, "Soft": it.soft, "Hard": it.hard}))
-            .collect::<Vec<_>>(),
-        "PortBindings": ports(&container.record),
-        "Privileged": settings.security.privileged,
-        "Sysctls": settings.security.sysctls,
-    });
-    if let Value::Object(rest) = rest {
-        value.extend(rest);
-    }
-    value.into()
+        "PortBindings": ports(record),
+        "PublishAllPorts": settings.net.publish_all,
+    })
+}
+
+fn space(is_hosts: bool) -> &'static str {
+    if is_hosts { "host" } else { "private" }
 }
 
 /// The limits that were asked for, 0 or empty where there is none.
-fn limits(container: &Container) -> Map<String, Value> {
+fn limits(container: &Container) -> Value {
     let limits = &container.record.settings.limits;
-    let value = json!({
+    json!({
         "Memory": limits.memory.unwrap_or(0),
         "MemorySwap": limits.memory_swap.unwrap_or(0),
         "MemoryReservation": limits.memory_reservation.unwrap_or(0),
@@ -226,9 +270,5 @@ fn limits(container: &Container) -> Map<String, Value> {
         "PidsLimit": limits.pids.unwrap_or(0),
         "ShmSize": limits.shm_size.unwrap_or(0),
         "OomScoreAdj": limits.oom_score_adj.unwrap_or(0),
-    });
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+    })
 }

@@ -2,6 +2,7 @@
 //!
 //! Values of one key are alternatives, but for labels, which must all be there; keys all hold.
 
+use regex::bytes::{Regex, RegexBuilder};
 use runtime::{Container, Containers, State};
 
 use super::row;
@@ -10,13 +11,15 @@ use crate::moment::moment;
 use crate::report::Failure;
 
 /// The keys of `ps`.
-pub(crate) const LISTING: [&str; 12] = [
+pub(crate) const LISTING: [&str; 13] = [
     "ancestor", "before", "exited", "health", "id", "label", "label!", "name", "network", "since",
-    "status", "volume",
+    "status", "until", "volume",
 ];
 /// The keys of `prune`.
 pub(crate) const PRUNING: [&str; 3] = ["label", "label!", "until"];
 
+/// How much memory a regular expression may take.
+const REGEX_BYTES_MAX: usize = 1 << 20;
 const STATES: [&str; 6] = [
     "created",
     "running",
@@ -33,6 +36,8 @@ pub(crate) struct Filters(Vec<(String, Wanted)>);
 #[derive(Debug)]
 enum Wanted {
     Text(String),
+    /// A regular expression for a part of it.
+    Like(Regex),
     Label(String, Option<String>),
     Code(i32),
     /// Created after this moment, in nanoseconds since 1970.
@@ -116,9 +121,22 @@ fn one(
         "since" => Wanted::Since(containers.find(value)?.record.created),
         "before" => Wanted::Before(containers.find(value)?.record.created),
         "until" => Wanted::Before(moment(value, context.now_ns())?),
+        "name" => {
+            let parsed = RegexBuilder::new(value)
+                .unicode(false)
+                .size_limit(REGEX_BYTES_MAX)
+                .build();
+            Wanted::Like(parsed.map_err(|error| fail(flat(&error.to_string())))?)
+        }
         _ => Wanted::Text(value.to_owned()),
     };
     Ok((key.to_owned(), wanted))
+}
+
+/// The parser draws where the mistake is, over several lines; the last says what it is.
+fn flat(said: &str) -> String {
+    let last = said.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
 }
 
 fn holds(key: &str, wanted: &Wanted, container: &Container, state: State) -> Result<bool, Failure> {
@@ -132,7 +150,7 @@ fn holds(key: &str, wanted: &Wanted, container: &Container, state: State) -> Res
         (_, Wanted::Since(moment)) => record.created > *moment,
         (_, Wanted::Before(moment)) => record.created < *moment,
         ("id", Wanted::Text(prefix)) => record.id.starts_with(prefix),
-        ("name", Wanted::Text(part)) => record.name.contains(part),
+        (_, Wanted::Like(pattern)) => pattern.is_match(record.name.as_bytes()),
         ("status", Wanted::Text(status)) => state.name() == status,
         ("ancestor", Wanted::Text(image)) => is_of(container, image),
         ("volume", Wanted::Text(volume)) => container.inspect()?.mounts.iter().any(|mount| {

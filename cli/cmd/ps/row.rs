@@ -12,6 +12,8 @@ use crate::report::{Failure, human_age, human_size};
 
 /// How much of a command is shown.
 const COMMAND_CHARS: usize = 20;
+/// What stands for the rest of it.
+const CUT: &str = "...";
 /// How much of an id is shown.
 const ID_CHARS: usize = 12;
 
@@ -78,7 +80,7 @@ pub(super) fn fields(
         "ID": short(&record.id, ID_CHARS, full),
         "Image": record.image,
         "ImageID": short(&record.image_id.hex(), ID_CHARS, full),
-        "Command": short(&container.command().join(" "), COMMAND_CHARS, full),
+        "Command": command(container, full),
         "Created": human_age(now.saturating_sub(seconds(record))),
         "CreatedAt": written(Some(record.created)),
         "RunningFor": human_age(now.saturating_sub(seconds(record))),
@@ -124,7 +126,7 @@ pub(super) fn cells(
     let mut cells = vec![
         short(&record.id, ID_CHARS, full),
         record.image.clone(),
-        short(&container.command().join(" "), COMMAND_CHARS, full),
+        command(container, full),
         human_age(now.saturating_sub(seconds(record))),
         status(container, state, now)?,
         ports(record),
@@ -189,8 +191,18 @@ pub(super) fn ports(record: &Record) -> String {
     ports.collect::<Vec<_>>().join(", ")
 }
 
-/// The start of an id or a command, unless it is wanted in full.
-pub(super) fn short(text: &str, chars: usize, full: bool) -> String {
+/// What it runs, so much of it that it is clear whether that is all.
+fn command(container: &Container, full: bool) -> String {
+    let text = container.command().join(" ");
+    if full || text.chars().count() <= COMMAND_CHARS {
+        return text;
+    }
+    let most = COMMAND_CHARS - CUT.len();
+    text.chars().take(most).chain(CUT.chars()).collect()
+}
+
+/// The start of an id, unless it is wanted in full.
+fn short(text: &str, chars: usize, full: bool) -> String {
     if full {
         text.to_owned()
     } else {
@@ -199,6 +211,6 @@ pub(super) fn short(text: &str, chars: usize, full: bool) -> String {
 }
 
 /// The start of an id.
-pub(super) fn short_id(id: &str, full: bool) -> String {
+pub(crate) fn short_id(id: &str, full: bool) -> String {
     short(id, ID_CHARS, full)
 }

@@ -44,6 +44,47 @@ test_pause() {
     berth rm -f counter
 }
 
+# A paused container fails no check: each would end with "it is paused".
+test_pause_and_health() {
+    loaded
+    delegated berth run -d --name ill --health-cmd 'exit 1' --health-interval 1s --health-retries 1000 busybox sleep 1000
+    streak() { berth inspect -f '{{.State.Health.FailingStreak}}' ill; }
+    failed() { [ "$(streak)" -ge 1 ]; }
+    soon failed
+    berth pause ill
+    # one may have begun before
+    sleep 2
+    before=$(streak)
+    sleep 5
+    same "$before" "$(streak)"
+    berth unpause ill
+    more() { [ "$(streak)" -gt "$before" ]; }
+    soon more
+    berth rm -f ill
+}
+
+# What the group of a container counts, for the whole of it.
+test_stats() {
+    loaded
+    greedy='x=$(head -c 33554432 /dev/zero | tr "\0" x); sleep 1000 & sleep 1000 & echo ready; wait; echo "$x"'
+    delegated berth run -d --name greedy -m 96m busybox sh -c "$greedy"
+    ready() { [ "$(berth logs greedy)" = ready ]; }
+    soon ready
+    used=$(berth exec greedy awk '/^usage_usec/ { print $2 }' /sys/fs/cgroup/cpu.stat)
+    told=$(berth stats --no-stream --format '{{.PIDS}} {{.MemLimit}} {{.CPUNano}} {{.MemPerc}}' greedy)
+    echo "$told" | {
+        read -r pids limit cpu percent
+        same '3 100663296' "$pids $limit"
+        [ "$cpu" -ge "${used}000" ] && [ "$cpu" -lt "$((used * 2000 + 5000000000))" ] || same "$used us" "$cpu ns"
+        percent=${percent%.*}
+        [ "$percent" -ge 33 ] && [ "$percent" -lt 80 ] || same 33-80 "$percent"
+    }
+    berth pause greedy
+    same 3 "$(berth stats --no-stream --format '{{.PIDS}}' greedy)"
+    berth unpause greedy
+    berth rm -f greedy
+}
+
 # Nothing is left of a container in the tree of cgroups.
 test_cgroups_go() {
     loaded
