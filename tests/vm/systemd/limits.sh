@@ -1,9 +1,5 @@
 # Limits where the user's service manager delegates the controllers, and the word where it does not.
 
-delegated() { # COMMAND…: in a scope whose cgroup is the user's to divide
-    systemd-run --user --scope --quiet -p Delegate=yes "$@"
-}
-
 # A program of 100 MiB; dd fills its buffer.
 hog='exec dd if=/dev/zero of=/dev/null bs=100M count=1'
 
