@@ -44,20 +44,24 @@ test_fails_as_its_container_does() {
     no_unit failing
 }
 
-# Nobody restarts what the supervisor could not end: systemd does that for a service.
-test_started_anew_by_systemd() {
+# systemd starts it again, whatever ended it.
+test_started_again_by_systemd() {
     loaded
-    service anew -p Restart=always -p RestartSec=0 berth run --name anew --replace busybox \
-        sh -c 'echo up; sleep 1000'
+    berth create --name anew busybox sh -c 'echo up; exec sleep 1000'
+    service anew -p Restart=always -p RestartSec=0 berth start -a anew
     up anew
-    first=$(field anew Id)
+    first=$(field anew State.Pid)
     berth kill anew
-    other() { [ "$(field anew Id 2>/dev/null)" != "$first" ]; }
+    other() {
+        now=$(field anew State.Pid)
+        [ "$now" -ne 0 ] && [ "$now" -ne "$first" ]
+    }
     soon other
-    up anew
     systemctl --user stop anew
-    berth rm -f anew
+    state anew exited
+    same 137 "$(field anew State.ExitCode)"
     no_unit anew
+    berth rm anew
 }
 
 # The service is its container, which systemd ends in good time though it does not listen.
