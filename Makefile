@@ -31,7 +31,7 @@ test: user images ## every test
 	BERTH_IMAGES_DIR=$$(tests/images/build --print-dir) $(CARGO) test --workspace --locked
 	$(CARGO) test --locked --package berth-store --features fault --test crash -- --nocapture
 
-vm: all ## core and limits on hosts of their own: Debian with systemd, and one with nothing but berth
+vm: all ## on hosts of their own: Debian with systemd (limits, services, power cuts), and one with nothing but berth
 	$(Q)tests/deps vm
 	$(Q)tests/vm/run target/berth
 

@@ -66,6 +66,7 @@ pub(crate) struct Attendant<'a> {
     log: Option<Writer>,
     log_failed: bool,
     stop_signal: i32,
+    stop_timeout: Option<u64>,
     size: Option<(u16, u16)>,
     input_ended: bool,
     by_hand: bool,
@@ -88,6 +89,9 @@ pub(crate) struct AttendantInput<'a> {
     pub(crate) log: Option<Writer>,
     /// What `stop` sends, unless told otherwise.
     pub(crate) stop_signal: i32,
+    /// How many seconds the container has to end once somebody ends its supervisor (with TERM: a service manager, a host
+    /// that shuts down). `None` where that signal is the container's like any other.
+    pub(crate) stop_timeout: Option<u64>,
     /// Says a warning.
     pub(crate) say: &'a mut dyn FnMut(&str),
 }
@@ -112,6 +116,7 @@ impl<'a> Attendant<'a> {
             log: input.log,
             log_failed: false,
             stop_signal: input.stop_signal,
+            stop_timeout: input.stop_timeout,
             size: None,
             input_ended: false,
             by_hand: false,
@@ -320,12 +325,25 @@ impl<'a> Attendant<'a> {
 
     fn pass_signals_on(&mut self, mut life: Option<&mut Living<'_>>) -> Result<()> {
         while let Some(signal) = self.signals.next()? {
+            if let (libc::SIGTERM, Some(timeout)) = (signal, self.stop_timeout) {
+                self.stop(self.stop_signal, timeout, life.as_deref_mut())?;
+                continue;
+            }
             self.by_hand |= self.ends(signal) || (life.is_none() && signal == libc::SIGHUP);
             if let Some(life) = &mut life {
                 life.send(signal)?;
             }
         }
         Ok(())
+    }
+
+    /// Asks the container to end with this signal, and after `timeout` seconds by force.
+    fn stop(&mut self, signal: i32, timeout: u64, life: Option<&mut Living<'_>>) -> Result<()> {
+        self.by_hand = true;
+        let Some(life) = life else { return Ok(()) };
+        let wait = timeout.saturating_mul(1_000_000_000);
+        self.kill_at = Some(clock::uptime().saturating_add(wait));
+        life.send(signal)
     }
 
     /// Whether somebody who sends this signal wants the end.
@@ -400,12 +418,7 @@ impl<'a> Attendant<'a> {
                 return Ok(Some(if done { Frame::Done } else { Frame::Refused }));
             }
             (Frame::Stop { signal, timeout }, life) => {
-                self.by_hand = true;
-                if let Some(life) = life {
-                    let wait = timeout.saturating_mul(1_000_000_000);
-                    self.kill_at = Some(clock::uptime().saturating_add(wait));
-                    life.send(*signal)?;
-                }
+                self.stop(*signal, *timeout, life)?;
             }
             _ => {}
         }

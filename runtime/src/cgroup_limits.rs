@@ -5,6 +5,10 @@
 //! Nothing is left to libcontainer's own idea of resources, which fails the start where a file is missing and cannot say
 //! "no swap". Limits that could not be set are no error: the container runs, and each is named once.
 //!
+//! A service manager takes the controllers out of a group that it did not give away whenever it sets up another, and the
+//! limits would go with them, silently: all groups of a user's own manager are the user's by owner, so there is nothing to
+//! tell such a group by. But the kernel leaves a controller where a group below hands it on, and one below does, [`KEEP`].
+//!
 //! The supervisor stays in the host's cgroup namespace: from within one of its own, whose root would be the leaf, the
 //! kernel refuses to move a process to a group beside it.
 
@@ -14,7 +18,7 @@ use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup;
-use crate::delegation::{Group, LEAF, Lack, names, own_group};
+use crate::delegation::{Group, KEEP, LEAF, Lack, names, own_group};
 use crate::document;
 use crate::error::{Error, Result};
 use crate::limits::{Limits, PERIOD_US_DEFAULT};
@@ -163,9 +167,28 @@ fn divide(own: &Group, id: &str) -> Result<Group, Lack> {
             std::fs::write(&control, format!("+{controller}")).ok();
         }
     }
+    keep(own).ok();
     let group = own.child(cgroup::path(id).trim_start_matches('/'));
     make_dir(&group.dir).map_err(refused("make", &group.dir))?;
     Ok(group)
+}
+
+/// Sees to it that the controllers which the group hands on stay.
+fn keep(own: &Group) -> Result<()> {
+    let dir = own.child(KEEP).dir;
+    let handed_on = |dir: &Path| read_optional(&dir.join("cgroup.subtree_control"));
+    let (above, here) = (handed_on(&own.dir)?, handed_on(&dir)?);
+    let (above, here) = (names(&above), names(&here));
+    let missing = CONTROLLERS
+        .iter()
+        .filter(|name| above.contains(name) && !here.contains(name));
+    let words: Vec<String> = missing.map(|name| format!("+{name}")).collect();
+    if words.is_empty() {
+        return Ok(());
+    }
+    make_dir(&dir).map_err(Error::io("make", &dir))?;
+    let control = dir.join("cgroup.subtree_control");
+    std::fs::write(&control, words.join(" ")).map_err(Error::io("write", &control))
 }
 
 fn make_dir(path: &Path) -> std::io::Result<()> {
@@ -429,6 +452,11 @@ mod tests {
         let control =
             std::fs::read_to_string(dir.path().join("cgroup.subtree_control")).expect("written");
         assert_eq!(control, "+pids", "the kernel adds, a file keeps the last");
+        put("cgroup.subtree_control", "memory pids hugetlb");
+        keep(&own).expect("kept");
+        let kept = dir.path().join(KEEP).join("cgroup.subtree_control");
+        let kept = std::fs::read_to_string(kept).expect("written");
+        assert_eq!(kept, "+memory +pids");
         std::fs::write(group.dir.join("memory.events"), "oom 1\noom_kill 1\n").expect("written");
         assert!(oom_killed(&group.dir) && !oom_killed(dir.path()));
         assert!(

@@ -74,10 +74,14 @@ impl Container {
     /// Asks it to end: with its signal, and after `timeout` seconds (10 where neither the caller nor the container says
     /// anything) by force. One that does not run has ended.
     pub fn stop(&self, timeout: Option<u64>) -> Result<Stopping> {
-        let timeout = timeout
-            .or(self.record.settings.life.stop_timeout)
-            .unwrap_or(STOP_TIMEOUT);
+        let timeout = timeout.unwrap_or_else(|| self.stop_timeout());
         self.end(self.stop_signal(), timeout)
+    }
+
+    /// How many seconds it has to end when nobody says.
+    pub(crate) fn stop_timeout(&self) -> u64 {
+        let life = &self.record.settings.life;
+        life.stop_timeout.unwrap_or(STOP_TIMEOUT)
     }
 
     /// Asks it to end with this signal, and after `timeout` seconds by force.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// The leaf that the processes of a divided group live in, supervisors and their callers alike.
 pub(crate) const LEAF: &str = "berth-sup";
+/// An empty group beside it, that hands on whatever is handed to it.
+pub(crate) const KEEP: &str = "berth-keep";
 /// Where the tree must be mounted, since libcontainer looks nowhere else.
 const MOUNT_POINT: &str = "/sys/fs/cgroup";
 

@@ -192,6 +192,7 @@ fn attendant<'a>(
         own_input: foreground && settings.interactive,
         log: Writer::open(&container.dir, &container.record)?,
         stop_signal: container.stop_signal().number(),
+        stop_timeout: (mode != StartMode::Foreground).then(|| container.stop_timeout()),
         say,
     }))
 }

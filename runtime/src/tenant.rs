@@ -46,7 +46,7 @@ pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
     removed?;
     if !program.in_group {
         say(
-            "limits not applied: this process may not move the command to the container's control group",
+            "limits not applied: this process may not move the command to the container's control group (run it with: systemd-run --user --scope berth exec …)",
         );
     }
     if request.detach

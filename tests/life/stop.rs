@@ -85,6 +85,25 @@ fn several_are_stopped_at_once() {
     assert_eq!(berth(&world, "stop -a").ok().stdout, "");
 }
 
+/// A service manager, or a host that shuts down, ends all that it finds and soon kills what is left.
+#[test]
+fn its_supervisor_is_told_to_end() {
+    needs!(Images, Userns, Overlay);
+    let world = World::new();
+    let told = |id: &str| {
+        let pid = rustix::process::Pid::from_raw(world.pid_of(id, "supervisor")).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    };
+    let always = ["--restart", "always", "--stop-timeout", "1"];
+    let deaf = start(&world, "deaf", &always, DEAF);
+    told(&deaf);
+    let own = start(&world, "own", &["--stop-signal", "INT"], POLITE);
+    told(&own);
+    assert_eq!(berth(&world, "wait deaf own").ok().stdout, "137\n8\n");
+    assert_eq!(world.status("deaf"), ("exited".into(), Some(137)));
+    assert_eq!(world.log(&own).last().unwrap(), "stdout F int");
+}
+
 #[test]
 fn signals_are_sent() {
     needs!(Images, Userns, Overlay);

@@ -81,11 +81,20 @@ class Machine:
         data, self._read = self._read[:count], self._read[count:]
         return data
 
-    def _more(self):
+    def until_off(self):
+        """Until it has shut itself down."""
+        while self._wait_and_read():
+            pass
+
+    def _wait_and_read(self):
+        """What it says next: nothing once it is off."""
         left = self.deadline - time.monotonic()
         if left <= 0 or not self._ready.select(min(left, SECONDS_SILENT)):
             raise Silent("the machine took too long" + self._last_words())
-        data = self._qemu.stdout.read()
+        return self._qemu.stdout.read()
+
+    def _more(self):
+        data = self._wait_and_read()
         if not data:
             raise Silent("the machine went off" + self._last_words())
         self._read += data

@@ -70,7 +70,7 @@ test_exec() {
     same "$(printf 'in\nput')" "$(printf 'in\nput' | berth exec -i entered cat)"
     same 'Seccomp:	2' "$(berth exec entered grep Seccomp: /proc/self/status)"
     berth rm -f entered
-    status 1 berth exec entered true
+    status 125 berth exec entered true
 }
 
 test_logs() {
@@ -94,6 +94,17 @@ test_outlives_its_terminal() {
     script -qec 'berth run -d --name left busybox sleep 1000' /dev/null
     within "$(berth ps)" left
     berth rm -f left
+}
+
+# Ports of a network of its own.
+test_published_port() {
+    berth run -d --name server --network pasta -p 127.0.0.1:8080:80 busybox \
+        sh -c 'mkdir /www && echo served >/www/page && exec httpd -f -h /www'
+    get='exec 3<>/dev/tcp/127.0.0.1/8080 && printf "GET /page HTTP/1.0\r\n\r\n" >&3 && cat <&3'
+    served() { bash -c "$get" 2>/dev/null | grep -qx served; }
+    soon served
+    berth rm -f server
+    status 1 bash -c "$get"
 }
 
 test_terminal() {

@@ -1,9 +1,5 @@
 # Limits where the user's service manager delegates the controllers, and the word where it does not.
 
-delegated() { # COMMAND…: in a scope whose cgroup is the user's to divide
-    systemd-run --user --scope --quiet -p Delegate=yes "$@"
-}
-
 # A program of 100 MiB; dd fills its buffer.
 hog='exec dd if=/dev/zero of=/dev/null bs=100M count=1'
 
@@ -27,6 +23,48 @@ test_pids() {
 test_cpus() {
     loaded
     same '50000 100000' "$(delegated berth run --rm --cpus 0.5 busybox cat /sys/fs/cgroup/cpu.max)"
+}
+
+# A fifth of a processor, of which it wants all.
+test_cpus_really_limit() {
+    loaded
+    busy='i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; grep nr_throttled /sys/fs/cgroup/cpu.stat'
+    throttled=$(delegated berth run --rm --cpus 0.2 busybox sh -c "$busy")
+    [ "${throttled#nr_throttled }" -gt 0 ] || wrong "$throttled"
+    same 'nr_throttled 0' "$(delegated berth run --rm busybox sh -c "$busy")"
+}
+
+# What enters a container is under its limits, and its end is not the container's.
+test_exec_is_limited() {
+    loaded
+    delegated berth run -d --name narrow -m 64m --pids-limit 5 busybox sleep 1000
+    group=$(sed 's/^0:://' "/proc/$(field narrow State.Pid)/cgroup")
+    within "$group" "/berth-$(field narrow Id)"
+    scoped berth exec narrow sleep 500 &
+    entered() { [ "$(wc -l <"/sys/fs/cgroup$group/cgroup.procs")" -eq 2 ]; }
+    soon entered
+    status 137 scoped berth exec narrow sh -c "$hog"
+    state narrow running
+    many='for i in 1 2 3 4 5 6; do sleep 2 & done; wait'
+    within "$(scoped berth exec narrow sh -c "$many" 2>&1 || :)" "can't fork"
+    # It can see its limits and not change them.
+    same 67108864 "$(scoped berth exec narrow cat /sys/fs/cgroup/memory.max)"
+    status 1 scoped berth exec narrow sh -c 'echo max >/sys/fs/cgroup/memory.max'
+    berth rm -f narrow
+}
+
+# Nothing of a login session may leave it for a group of the user's; then that is said.
+test_exec_from_a_login_session() {
+    loaded
+    delegated berth run -d --name narrow -m 64m busybox sleep 1000
+    berth exec narrow echo ran >out 2>err
+    same ran "$(cat out)"
+    within "$(cat err)" 'warning: limits not applied: this process may not move the command'
+    berth rm -f narrow
+    berth run -d --name wide busybox sleep 1000
+    berth exec wide true 2>err
+    same '' "$(cat err)"
+    berth rm -f wide
 }
 
 test_pause() {
@@ -101,4 +139,29 @@ test_not_delegated() {
     berth run --rm -m 64m busybox echo ran >out 2>err
     same ran "$(cat out)"
     within "$(cat err)" 'warning: memory limit not applied'
+    berth run -d --name unpaused busybox sleep 1000
+    status 1 berth pause unpaused
+    berth rm -f unpaused
+}
+
+# The user's service manager has cpu, memory and pids, as Debian sets it up.
+test_not_all_is_delegated() {
+    loaded
+    delegated berth run --rm -m 64m --cpuset-cpus 0 busybox cat /sys/fs/cgroup/memory.max >out 2>err
+    same 67108864 "$(cat out)"
+    within "$(cat err)" 'warning: choice of processors not applied: the controller cpuset is not delegated'
+}
+
+# The manager takes the controllers out of scopes that it did not give away when it sets up others.
+test_limits_stay() {
+    loaded
+    delegated berth run -d --name given -m 64m --cpus 0.5 busybox sleep 1000
+    scoped berth run -d --name taken -m 64m busybox sleep 1000
+    systemctl --user daemon-reload
+    scoped -p CPUAccounting=yes -p MemoryHigh=500M true
+    for name in given taken; do
+        same 67108864 "$(scoped berth exec "$name" cat /sys/fs/cgroup/memory.max)"
+    done
+    same '50000 100000' "$(scoped berth exec given cat /sys/fs/cgroup/cpu.max)"
+    berth rm -f given taken
 }
