@@ -17,6 +17,8 @@ use rustix::io::Errno;
 
 use crate::aliases::{Mount, Reach, mounts, reaches};
 use crate::error::{Error, Result};
+use crate::proc::read_optional;
+use crate::record::VolumeMount;
 
 /// A bind mount.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +50,15 @@ impl Protected {
             dirs,
             mounts: mounts(mountinfo),
         }
+    }
+
+    /// As [`Protected::new`] in this mount namespace. Where there are no volumes to judge the table is not read.
+    pub(crate) fn of_volumes(dirs: Vec<PathBuf>, volumes: &[VolumeMount]) -> Result<Self> {
+        let mountinfo = match volumes {
+            [] => String::new(),
+            _ => read_optional(Path::new("/proc/self/mountinfo"))?,
+        };
+        Ok(Self::new(dirs, &mountinfo))
     }
 
     /// Whether `source`, a canonical path, and a protected directory have files in common.

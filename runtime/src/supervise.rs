@@ -29,7 +29,7 @@ use crate::living::Living;
 use crate::log::{LogDriver, Writer};
 use crate::pasta::{self, Pasta};
 use crate::plan::{self, Plan, Planned};
-use crate::proc::{ProcessId, read_optional};
+use crate::proc::ProcessId;
 use crate::protect::{Protected, guarded_dirs, store_dirs};
 use crate::record::{Notes, Record, STATE};
 use crate::signals::Signals;
@@ -329,7 +329,6 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
 /// Made anew for each life: what is in memory of a container starts afresh with it.
 fn plan(ready: &Ready<'_>) -> Result<Planned> {
     let run_dir = &ready.start.run_dir;
-    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
     let bundle = &ready.container.bundle;
     let mut plan = plan::make(&Plan {
         record: &ready.container.record,
@@ -337,7 +336,7 @@ fn plan(ready: &Ready<'_>) -> Result<Planned> {
         rootfs: &ready.rootfs,
         cgroup_view: &ready.cgroup_view,
         group: &ready.group,
-        protected: Protected::new(guarded(ready.start), &mounts),
+        protected: Protected::of_volumes(guarded(ready.start), &ready.container.record.mounts)?,
         run_dir,
     })?;
     let document = bundle.join("config.json");

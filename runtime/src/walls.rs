@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::inroot::InRoot;
 use crate::network::Network;
 use crate::options::Settings;
-use crate::proc::read_optional;
 use crate::protect::Protected;
 use crate::record::{Record, VolumeMount};
 
@@ -72,8 +71,7 @@ pub(crate) fn check(
     store: &[PathBuf],
 ) -> Result<()> {
     let security = &settings.security;
-    let mountinfo = read_optional(Path::new("/proc/self/mountinfo"))?;
-    let store = Protected::new(store.to_vec(), &mountinfo);
+    let store = Protected::of_volumes(store.to_vec(), mounts)?;
     device::nodes(&security.devices)?;
     check_sysctls(&security.sysctls, settings)?;
     if security.host_uts && settings.hostname.is_some() {

@@ -7,10 +7,11 @@
 use crate::error::{Error, Result};
 use crate::fsck::Problem;
 use crate::id::DiffId;
-use crate::image::{all_images, digest_of_commit};
+use crate::image::all_images;
 use crate::kept_blob::check_kept_blobs;
 use crate::name::{LAYERS, RECIPES, RefName};
 use crate::recipe::Recipe;
+use crate::recorded::digest_of_commit;
 use crate::repo::Repo;
 
 /// Adds what is wrong with images and layers to what is known. What comes from a broken object is not said again.

@@ -307,33 +307,6 @@ pub(crate) fn read_documents(
     Ok((manifest, config))
 }
 
-/// The digest of the manifest that a name's commit was made with, as far as the commit can be read.
-pub fn recorded_digest(repo: &Repo, name: &ImageName) -> Result<Option<Digest>> {
-    let Some(commit) = repo.resolve(&RefName::image(name))? else {
-        return Ok(None);
-    };
-    Ok(digest_of_commit(repo, &commit))
-}
-
-/// The digest of the manifest that an image's commit was made with, as far as it can be read.
-pub(crate) fn digest_of_commit(repo: &Repo, commit: &ObjectId) -> Option<Digest> {
-    let image = repo.read_commit(commit).ok()?;
-    image.get_str("docker.digest")?.parse().ok()
-}
-
-/// Whether the commit of that name is the one of these documents: its id tells that even where it cannot be read.
-pub fn is_of_commit(
-    repo: &Repo,
-    name: &ImageName,
-    manifest: &Manifest,
-    config: &ImageConfig,
-) -> Result<bool> {
-    let is = repo.resolve(&RefName::image(name))?;
-    // What is written for it goes with the transaction.
-    let made = commit_manifest(&repo.txn()?, name, manifest, config)?;
-    Ok(is == Some(made))
-}
-
 /// The config of that digest, if the repository has it whole.
 pub fn known_config(repo: &Repo, digest: &Digest) -> Option<ImageConfig> {
     load_config(repo, digest).ok()

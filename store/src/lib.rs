@@ -110,6 +110,7 @@ mod prune;
 mod reach;
 mod real_xattrs;
 mod recipe;
+mod recorded;
 mod recording;
 mod reference;
 mod refs;
@@ -164,8 +165,8 @@ pub use gc::{GcOptions, GcReport, gc};
 pub use hash::HashKind;
 pub use id::{DiffId, Digest, ObjectId};
 pub use image::{
-    Image, all_images, commit_image, find_image, find_name, image_documents, images, is_of_commit,
-    known_config, load_image, mend_image, named_image, recorded_digest, unix_seconds,
+    Image, all_images, commit_image, find_image, find_name, image_documents, images, known_config,
+    load_image, mend_image, named_image, unix_seconds,
 };
 pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer, mend_layer};
 pub use kept_blob::{BlobKeeper, is_blob_kept, open_kept_blob};
@@ -183,6 +184,7 @@ pub use owners::is_root;
 pub use payloads::payloads;
 pub use prune::{PruneOptions, PruneReport, prune};
 pub use reach::Depth;
+pub use recorded::{is_of_commit, recorded_digest};
 pub use reference::Reference;
 pub use refs::Durability;
 pub use refspec::{RefSpec, remote_refs};
