@@ -213,3 +213,51 @@ fn options(words: &[String]) -> Options<'_> {
     }
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_about_a_thing_counts() {
+        let of = |text: &str| {
+            let words: Vec<String> = text.split(',').map(str::to_owned).collect();
+            let found = options(&words);
+            let rest: Vec<String> = found.rest.iter().map(|word| (*word).to_owned()).collect();
+            (found.plain, found.recursive, rest.join(","))
+        };
+        let none = MountAttrFlags::empty();
+        let (ro, suid, exec) = (
+            MountAttrFlags::MOUNT_ATTR_RDONLY,
+            MountAttrFlags::MOUNT_ATTR_NOSUID,
+            MountAttrFlags::MOUNT_ATTR_NOEXEC,
+        );
+        assert_eq!(
+            of("rbind,nosuid,rro,rnoexec"),
+            (suid, ro | exec, String::new())
+        );
+        assert_eq!(of("nosuid,noexec,exec,ro,rw"), (suid, none, String::new()));
+        assert_eq!(
+            of("noexec,mode=755,size=1m,newinstance"),
+            (exec, none, "mode=755,size=1m,newinstance".into())
+        );
+    }
+
+    /// What needs a namespace of libcontainer's stays in the document.
+    #[test]
+    fn what_is_libcontainers_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = InRoot::open(dir.path()).expect("it opens");
+        let theirs = |destination: &str, kind: &str| serde_json::json!({"type": kind, "source": kind, "destination": destination});
+        let mut spec = serde_json::json!({
+            "mounts": [theirs("/proc", "proc"), theirs("/dev/mqueue", "mqueue")],
+        });
+        let before = spec.clone();
+        mount_document(&root, &mut spec, Path::new("config.json"), &[]).expect("nothing to do");
+        assert_eq!(spec, before);
+        let bad = serde_json::json!({"type": "bind", "source": "/", "destination": 7});
+        spec["mounts"] = Value::Array(vec![bad]);
+        let error = mount_document(&root, &mut spec, Path::new("config.json"), &[]);
+        assert!(matches!(error, Err(Error::Document { .. })), "{error:?}");
+    }
+}

@@ -133,7 +133,8 @@ fn what_is_left_behind_has_a_parent_that_reaps_it() {
     let left: i32 = left.expect("it runs")[0].parse().unwrap();
     let worker = parent(left);
     let line = fs::read(format!("/proc/{worker}/cmdline")).unwrap();
-    assert!(line.starts_with(b"berth\0__exec\0"), "{worker}: {line:?}");
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    assert!(words.contains(&&b"exec"[..]), "{worker}: {words:?}");
     idle.sh(&[], "touch /tmp/go");
     until("both end", || !runs(left) && !runs(worker));
     until("nothing is left to be reaped", || {
