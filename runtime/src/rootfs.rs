@@ -29,7 +29,7 @@ struct Copied {
 /// Mounts the root of the container whose directory is `dir` at `target`. Says so when the image had to be copied.
 pub(crate) fn mount(lower: &Path, dir: &Path, target: &Path) -> Result<Option<String>> {
     let (upper, mark) = (dir.join("upper"), dir.join(COPIED));
-    if mark.exists() {
+    if is_copied(dir) {
         return bind(&upper, target).map(|()| None);
     }
     let Err(refused) = overlay::mount(lower, &upper, &dir.join("work"), target) else {
@@ -52,6 +52,12 @@ pub(crate) fn mount(lower: &Path, dir: &Path, target: &Path) -> Result<Option<St
         "no overlay here: the image is copied ({files} files, {} MiB)",
         bytes >> 20
     )))
+}
+
+/// Whether the root of the container whose directory is `dir` is its upper directory itself: what is mounted in the one keeps
+/// the other from being removed.
+pub(crate) fn is_copied(dir: &Path) -> bool {
+    dir.join(COPIED).exists()
 }
 
 /// Whether the kernel has no overlay for us here, and nothing else is wrong.

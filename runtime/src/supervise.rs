@@ -431,11 +431,13 @@ fn libcontainer_dir(run_dir: &Path) -> Result<PathBuf> {
 
 /// After the container has ended: writes its exit code down, or removes it.
 fn finish(start: &Start, container: &Container, code: u8) -> Result<()> {
-    // Unmounting waits for every processor, and what is removed needs none: the mount goes with this process.
+    // Unmounting waits for every processor, and what is removed needs none: an overlay goes with this process.
+    if !container.record.settings.life.remove || rootfs::is_copied(&container.dir) {
+        overlay::unmount(&container.containers.root_mount())?;
+    }
     if container.record.settings.life.remove {
         return remove(start, container);
     }
-    overlay::unmount(&container.containers.root_mount())?;
     let mut notes = Notes::read(&container.dir)?.unwrap_or_default();
     notes.exit_code = Some(i32::from(code));
     notes.finished = Some(clock::now());
@@ -445,11 +447,11 @@ fn finish(start: &Start, container: &Container, code: u8) -> Result<()> {
 /// When the container never came to run: forgets the attempt, or removes the container. One that did run, and was lost, is
 /// left with the notes that say so.
 fn give_up(start: &Start, container: &Container) -> Result<()> {
+    // Whether it was mounted is not known here, and does not matter: the namespace goes with this process.
+    overlay::unmount(&container.containers.root_mount()).ok();
     if container.record.settings.life.remove {
         return remove(start, container);
     }
-    // Whether it was mounted is not known here, and does not matter: the namespace goes with this process.
-    overlay::unmount(&container.containers.root_mount()).ok();
     if Notes::read(&container.dir)?.is_some_and(|notes| notes.started.is_some()) {
         return Ok(());
     }
