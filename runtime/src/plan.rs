@@ -109,18 +109,16 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Planned> {
         cgroup_view: plan.cgroup_view,
         group: plan.group,
         has_tty_group: record.maps.has_gid(5),
-        seccomp: if by_executor {
-            None
-        } else {
-            seccomp::document(settings.security.filter(), &caps)?
+        seccomp: match by_executor {
+            true => None,
+            false => seccomp::document(settings.security.filter(), &caps)?,
         },
         caps: caps.clone(),
         args: args.clone(),
     };
-    let filter = if by_executor {
-        seccomp::filter(settings.security.filter(), &caps, plan.run_dir)?
-    } else {
-        None
+    let filter = match by_executor {
+        true => seccomp::filter(settings.security.filter(), &caps, plan.run_dir)?,
+        false => None,
     };
     let mut document = spec::build(&input);
     let own_group = plan.group.dir.is_some();
