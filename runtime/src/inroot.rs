@@ -79,10 +79,24 @@ impl InRoot {
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Opens the directory at `path`, making what is missing of it with mode 0755.
+    /// Opens the directory at `path`, making what is missing of it with mode 0755. Where a symlink leads nowhere, what it
+    /// leads to is made, inside the root.
     pub(crate) fn make_dir(&self, path: &Path) -> Result<OwnedFd> {
+        let mut path = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            match self.make_way(&path)? {
+                None => return self.open_dir(&path),
+                Some(other) => path = other,
+            }
+        }
+        Err(self.error("make", &path)(rustix::io::Errno::LOOP))
+    }
+
+    /// Makes what is missing on the way to `path`, up to a symlink that leads nowhere: then gives the way that leads by it.
+    fn make_way(&self, path: &Path) -> Result<Option<PathBuf>> {
         let mut done = PathBuf::from("/");
-        for component in path.components() {
+        let mut components = path.components();
+        while let Some(component) = components.next() {
             let name = match component {
                 Component::Normal(name) => name,
                 // Left to the kernel, which knows where links have led.
@@ -92,12 +106,26 @@ impl InRoot {
             let next = done.join(name);
             match self.resolve(&next, OFlags::PATH | OFlags::DIRECTORY) {
                 Ok(_) => {}
-                Err(rustix::io::Errno::NOENT) => self.make_one(&done, name)?,
+                Err(rustix::io::Errno::NOENT) if !self.make_one(&done, name)? => {
+                    let target = self.target(&next)?;
+                    return Ok(Some(done.join(target).join(components.as_path())));
+                }
+                Err(rustix::io::Errno::NOENT) => {}
                 Err(error) => return Err(self.error("open", &next)(error)),
             }
             done = next;
         }
-        self.open_dir(path)
+        Ok(None)
+    }
+
+    /// Where the symlink at `path` leads.
+    fn target(&self, path: &Path) -> Result<PathBuf> {
+        let link = self
+            .resolve(path, OFlags::PATH | OFlags::NOFOLLOW)
+            .map_err(self.error("open", path))?;
+        let target =
+            rustix::fs::readlinkat(link, "", Vec::new()).map_err(self.error("read", path))?;
+        Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
     }
 
     /// Makes an empty file at `path` unless something is there. Where a symlink leads nowhere, the file is made where it
@@ -117,15 +145,8 @@ impl InRoot {
                 Err(_) if self.kind(&path).is_some() => return Ok(()),
                 Err(error) => return Err(self.error("make", &path)(error)),
             }
-            let link = self
-                .resolve(&path, OFlags::PATH | OFlags::NOFOLLOW)
-                .map_err(self.error("open", &path))?;
-            let target =
-                rustix::fs::readlinkat(link, "", Vec::new()).map_err(self.error("read", &path))?;
-            path = path
-                .parent()
-                .unwrap_or(Path::new("/"))
-                .join(OsStr::from_bytes(target.as_bytes()));
+            let target = self.target(&path)?;
+            path = path.parent().unwrap_or(Path::new("/")).join(target);
         }
         Err(self.error("make", &path)(rustix::io::Errno::LOOP))
     }
@@ -179,12 +200,16 @@ impl InRoot {
         Ok(names.count() == 0)
     }
 
-    fn make_one(&self, parent: &Path, name: &OsStr) -> Result<()> {
+    /// Makes a directory; `false` when something else has the name.
+    fn make_one(&self, parent: &Path, name: &OsStr) -> Result<bool> {
         let dir = self
             .resolve(parent, OFlags::PATH | OFlags::DIRECTORY)
             .map_err(self.error("open", parent))?;
-        rustix::fs::mkdirat(dir.as_fd(), name, Mode::from_raw_mode(0o755))
-            .map_err(self.error("make", parent.join(name)))
+        match rustix::fs::mkdirat(dir.as_fd(), name, Mode::from_raw_mode(0o755)) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            Err(error) => Err(self.error("make", parent.join(name))(error)),
+        }
     }
 
     /// Opens what is at `path`, which the kernel resolves in the root.

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::needs;
-use crate::run::{busybox, run, sh};
+use crate::run::{busybox, sh};
 use crate::support::ostree::Ostree;
 
 /// A link in one volume that stands where another is mounted leads to a place in the container and never to the host.
@@ -39,8 +39,9 @@ fn a_link_in_a_volume_does_not_lead_a_mount_out() {
     }
     for link in ["x", "up"] {
         let inner = format!("./inner:/evil/{link}");
-        let args = ["-v", "./evil:/evil", "-v", &inner, "busybox", "true"];
-        run(&home, &args).fails(125);
+        // What the link leads to is not there inside, and is made there.
+        let flags = ["-v", "./evil:/evil", "-v", &inner];
+        assert_eq!(sh(&home, &flags, &format!("cat {outside}/file")), "inner");
         let left: Vec<_> = fs::read_dir(outside)
             .unwrap()
             .flatten()

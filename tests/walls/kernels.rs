@@ -27,8 +27,8 @@ fn cve_2023_28642_no_link_leads_a_volume_over_proc() {
         ("/links-proc", "/proc"),
         ("/links-up", "/proc"),
         ("/links-settings", "/proc/sys"),
-        ("/links-self", "/proc/1"),
-        ("/links-proc/self", "/proc/1"),
+        ("/links-self", "/proc/self"),
+        ("/links-proc/self", "/proc/self"),
         ("/links-sys", "/sys"),
     ] {
         let why = format!("cannot start the container: {over} in it is not the kernel's own");

@@ -178,11 +178,20 @@ fn cve_2021_41103_no_other_user_reaches_a_running_root() {
                 top.display()
             ))
             .ok();
-        for path in all.stdout.lines() {
-            tried += 1;
-            let found = other.command("test").args(["-e", path]).status().unwrap();
-            assert!(!found.success(), "another user finds {path}");
-        }
+        tried += all.stdout.lines().count();
+        let list = home.write("list", &all.stdout);
+        std::fs::set_permissions(&list, PermissionsExt::from_mode(0o644)).unwrap();
+        let script = "while read -r path; do test ! -e \"$path\" || echo \"$path\"; done";
+        let found = other
+            .command("sh")
+            .args(["-euc", script])
+            .stdin(fs::File::open(&list).unwrap())
+            .output()
+            .unwrap();
+        assert!(
+            found.status.success() && found.stdout.is_empty(),
+            "another user finds {found:?}"
+        );
         assert!(
             !other
                 .command("ls")
