@@ -1,7 +1,7 @@
 //! File systems in memory: those that were asked for, and those that a read-only root needs.
 //!
-//! One that starts with files of the image is mounted beside the root, filled, and bound into the container; libcontainer
-//! mounts the others itself. Without a mode of its own each has that of the directory that it covers.
+//! One that starts with files of the image is mounted beside the root, filled, and bound into the container; the
+//! others are mounted where they belong. Without a mode of its own each has that of the directory that it covers.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ const SCRATCH: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
 /// What is in memory of a container.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    /// Mounted by libcontainer.
+    /// Mounted with everything else ([`crate::mounts`]).
     pub(crate) empty: Vec<Tmpfs>,
     /// Mounted here already, to be bound.
     pub(crate) filled: Vec<Bind>,

@@ -1,7 +1,8 @@
 //! A container as the runtime specification writes it: `config.json`. Pure.
 //!
 //! The document describes a container that starts inside our own user, mount and cgroup namespace, so it names no user
-//! namespace, and its root is a mounted overlay. Masked and read-only paths, capabilities and mounts are podman's.
+//! namespace, and its root is a mounted overlay. Masked and read-only paths, capabilities and mounts are podman's. Most of
+//! the mounts are taken out of it again and made before libcontainer sees it ([`crate::mounts`]).
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Running a program in a container that runs: the second half, in a sealed copy of this binary.
+//! Running a program in a container that runs: the second half, in a sealed copy of this binary where one is needed.
 //!
 //! The process is root of the container's user namespace and sees the supervisor's mounts. libcontainer forks the program
 //! from here into the container's other namespaces; this process stays outside of them, passes signals and the terminal's
