@@ -15,7 +15,7 @@ pub(super) struct LifeFlags {
     /// Remove the container when it has ended
     #[arg(long)]
     rm: bool,
-    /// Start it again when it has ended: no, always, unless-stopped or on-failure[:TRIES]
+    /// Start it again when it has ended: no, always, unless-stopped, on-failure or on-failure:TRIES
     #[arg(long, value_name = "POLICY", value_parser = parsed::<Restart>)]
     restart: Option<Restart>,
     /// Run an init as the first process, which passes signals on and reaps orphans

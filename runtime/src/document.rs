@@ -42,7 +42,7 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     replace(&draft, path).map_err(Error::io("write", path))
 }
 
-/// As [`write`], and whole also after a power cut.
+/// As [`write()`], and whole also after a power cut.
 pub(crate) fn write_lasting<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let draft = draft(path, value, true)?;
     std::fs::rename(&draft, path).map_err(Error::io("write", path))?;
