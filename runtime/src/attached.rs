@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,7 @@ use crate::own_stdio::OwnOutput;
 use crate::signals::Signals;
 use crate::start::{ATTACH, StartOptions};
 use crate::terminal::{RawMode, own_size};
+use crate::watch::watch;
 
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 4096;
@@ -220,22 +221,7 @@ impl Session {
     }
 
     fn step(&mut self) -> Result<()> {
-        let watched = self.watched();
-        let mut fds: Vec<PollFd<'_>> = watched
-            .iter()
-            .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
-            .collect();
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(Error::os("wait for the container")(error)),
-        }
-        let happened: Vec<(Ready, PollFlags)> = watched
-            .iter()
-            .zip(&fds)
-            .map(|((ready, ..), fd)| (*ready, fd.revents()))
-            .filter(|(_, flags)| !flags.is_empty())
-            .collect();
-        drop((fds, watched));
+        let happened = watch(&self.watched(), None, "wait for the container")?;
         for (ready, flags) in happened {
             match ready {
                 Ready::Signals => self.take_signals()?,

@@ -19,7 +19,7 @@ mod output;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::client::Client;
@@ -33,6 +33,7 @@ use crate::memory_use;
 use crate::own_stdio::OwnOutput;
 use crate::signals::Signals;
 use crate::stdio::Stdio;
+use crate::watch::watch;
 
 /// How much of our own stdin is read at once.
 const INPUT_BYTES_MAX: usize = 4096;
@@ -202,24 +203,11 @@ impl<'a> Attendant<'a> {
 
     /// Waits for something to happen and deals with it. True when the process has ended.
     fn step(&mut self, mut life: Option<&mut Living<'_>>, deadline: Option<u64>) -> Result<bool> {
-        let watched = self.watched(life.as_deref());
-        let mut fds: Vec<PollFd<'_>> = watched
-            .iter()
-            .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
-            .collect();
         let check_at = self.checks.as_ref().and_then(Checks::next);
         let timeout = clock::until([deadline, self.kill_at, self.settle_at, check_at]);
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(Error::os("wait for the container")(error)),
-        }
-        let happened: Vec<(Ready, PollFlags)> = watched
-            .iter()
-            .zip(&fds)
-            .map(|((ready, ..), fd)| (*ready, fd.revents()))
-            .filter(|(_, flags)| !flags.is_empty())
-            .collect();
-        drop((fds, watched));
+        let watched = self.watched(life.as_deref());
+        let happened = watch(&watched, timeout.as_ref(), "wait for the container")?;
+        drop(watched);
         let mut ended = false;
         for (ready, flags) in happened {
             match ready {

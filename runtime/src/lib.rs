@@ -112,6 +112,7 @@ mod view;
 mod volume;
 mod volumes;
 mod walls;
+mod watch;
 
 pub use attached::AttachOptions;
 pub use changes::{Became, FileChange};

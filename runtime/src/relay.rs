@@ -20,6 +20,7 @@ use crate::signals::Signals;
 use crate::stdio::{Got, Stdio};
 use crate::sys;
 use crate::terminal::{RawMode, own_size};
+use crate::watch::watch;
 
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 4096;
@@ -85,24 +86,9 @@ pub(crate) fn until_end(
 impl Relay {
     /// Waits for something to happen and deals with it. True when the process has ended.
     fn step(&mut self) -> Result<bool> {
-        let watched = self.watched();
-        let mut fds: Vec<PollFd<'_>> = watched
-            .iter()
-            .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
-            .collect();
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(Error::os("wait for the program")(error)),
-        }
-        let happened: Vec<Ready> = watched
-            .iter()
-            .zip(&fds)
-            .filter(|(_, fd)| !fd.revents().is_empty())
-            .map(|((ready, ..), _)| *ready)
-            .collect();
-        drop((fds, watched));
+        let happened = watch(&self.watched(), None, "wait for the program")?;
         let mut ended = false;
-        for ready in happened {
+        for (ready, _) in happened {
             match ready {
                 Ready::Process => ended = true,
                 Ready::Signals => self.pass_signals_on()?,
