@@ -151,8 +151,8 @@ fn following_shows_what_comes_and_ends_with_the_container() {
         format!("ready\n{expected}end")
     );
     home.berth(["rm", "web"]).ok();
-    // What is removed at its end was read to its end all the same.
-    let script = "sleep 1; seq 1 300; printf end";
+    // What is removed at its end was read to its end all the same. Its last file must have been found while it was there.
+    let script = "sleep 1; seq 1 300; printf end; sleep 2";
     let flags = [
         "run",
         "-d",
