@@ -240,6 +240,7 @@ impl Error {
             Self::VolumeUsed { .. } => {
                 Some("remove the container first, or use berth volume rm -f, which does")
             }
+            Self::Service(error) => error.hint(),
             Self::WrongState { verb: "remove", .. } => Some("stop it first, or use berth rm -f"),
             _ => None,
         }

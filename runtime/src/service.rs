@@ -19,12 +19,14 @@
 //! - A value that the caller set adds no line to a unit.
 
 mod config;
+mod contract;
 mod document;
 mod error;
 mod exported;
 mod exports;
 mod generated;
 mod host_plan;
+mod lint;
 mod manifest;
 mod name;
 mod quadlet;
@@ -38,11 +40,13 @@ mod values;
 mod variables;
 mod wanted;
 
+pub use contract::Variables;
 pub use error::Error;
 pub use exports::Exports;
+pub use lint::{Finding, Linted, lint};
 pub use manifest::Manifest;
 pub use name::ServiceName;
-pub use quadlet::Quadlet;
+pub use quadlet::{Quadlet, Surroundings};
 pub use render::render;
 pub use rendered::{HostContent, HostFile, HostFileKind, Rendered};
 pub use variables::parse_set;

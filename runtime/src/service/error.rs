@@ -111,6 +111,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What the reader can do about it, for a `hint:` line.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Name { .. } => Some("choose another name with --name"),
+            Self::Unreplaced { .. } => Some("give each a value with --set NAME=VALUE"),
+            _ => None,
+        }
+    }
+}
+
 /// Atomic printed a Python exception here, which quotes the name once more.
 fn quoted(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("''{name}''")).collect();

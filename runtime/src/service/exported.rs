@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Dir, FileType, OFlags};
 use rustix::io::Errno;
 use store::{ContentKind, Entry, ListDepth, Listed, ListedKind, Repo, TreeId};
 
-use super::document::{DOCUMENT_BYTES_MAX, HOST_DEPTH_MAX};
+use super::document::{DOCUMENT_BYTES_MAX, EXPORTS, HOST_DEPTH_MAX};
 use super::error::Error;
 use crate::error::{Error as AnyError, Result};
 use crate::inroot::InRoot;
@@ -287,5 +287,37 @@ impl Tree for OfDirectory {
 
     fn walk(&self, path: &str, visit: Visit<'_>) -> Result<()> {
         self.walk_dir(path, "", 0, visit)
+    }
+}
+
+/// A directory of the host that `/exports` is made from: all that it has is below it.
+pub(crate) struct OfSources(OfDirectory);
+
+impl OfSources {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        OfDirectory::open(path).map(Self)
+    }
+
+    fn place<'a>(&self, path: &'a str) -> Option<&'a str> {
+        match path.strip_prefix(EXPORTS)? {
+            "" => Some("."),
+            below => below.strip_prefix('/'),
+        }
+    }
+}
+
+impl Tree for OfSources {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.place(path).map_or(Ok(None), |path| self.0.read(path))
+    }
+
+    fn directory(&self, path: &str) -> Result<Option<Directory>> {
+        let place = self.place(path);
+        place.map_or(Ok(None), |path| self.0.directory(path))
+    }
+
+    fn walk(&self, path: &str, visit: Visit<'_>) -> Result<()> {
+        let place = self.place(path);
+        place.map_or(Ok(()), |path| self.0.walk(path, visit))
     }
 }

@@ -10,7 +10,7 @@ use super::document::{
     TEXT_BYTES_MAX, TMPFILES_TEMPLATE,
 };
 use super::error::Error;
-use super::exported::{Directory, Kind, OfDirectory, OfImage, Tree};
+use super::exported::{Directory, Kind, OfDirectory, OfImage, OfSources, Tree};
 use super::manifest::Manifest;
 use crate::error::Result;
 
@@ -19,6 +19,8 @@ use crate::error::Result;
 pub struct Exports {
     /// Whether there is a directory `/exports`.
     pub present: bool,
+    /// Whether there is a directory `/export`, which is none of ours.
+    pub(crate) misspelt: bool,
     /// The image's labels; none for a directory.
     pub labels: BTreeMap<String, String>,
     /// `manifest.json`, or what holds without it.
@@ -87,6 +89,12 @@ impl Exports {
         Self::read(&OfDirectory::open(rootfs)?, &shown, &[])
     }
 
+    /// Reads the directory that `/exports` of an image is made from: what an image's repository has beside its Dockerfile.
+    pub fn of_sources(sources: &Path) -> Result<Self> {
+        let shown = sources.display().to_string();
+        Self::read(&OfSources::open(sources)?, &shown, &[])
+    }
+
     /// The same image as one that exports nothing: what is left is its config.
     pub fn without_exports(self) -> Self {
         Self {
@@ -111,6 +119,7 @@ impl Exports {
         };
         let mut exports = Self {
             present: tree.directory(EXPORTS)?.is_some(),
+            misspelt: tree.directory("export")?.is_some(),
             accounts: Accounts {
                 passwd: accounts("etc/passwd")?,
                 group: accounts("etc/group")?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::Error;
 
@@ -74,7 +74,9 @@ impl From<Document> for Manifest {
 impl Manifest {
     /// Reads the manifest of `image`, which errors name.
     pub(crate) fn parse(text: &str, image: &str) -> Result<Self, Error> {
-        let document: Result<Document, _> = serde_json::from_str(text);
+        // serde takes a list for an object too.
+        let object: Result<Map<String, Value>, _> = serde_json::from_str(text);
+        let document = object.and_then(|it| Document::deserialize(Value::Object(it)));
         document.map(Self::from).map_err(|source| Error::Manifest {
             image: image.to_owned(),
             source,

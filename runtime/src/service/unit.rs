@@ -32,7 +32,7 @@ pub(crate) fn unit(
     let has_limits = config["linux"]["resources"]
         .as_object()
         .is_some_and(|resources| !resources.is_empty());
-    if !has_limits || has_key(&text, "Service", "Delegate") {
+    if !has_limits || value_of(&text, "Service", "Delegate").is_some() {
         return Ok(text);
     }
     if exports.service.is_some() {
@@ -108,21 +108,21 @@ fn generated(wanted: &Wanted<'_>) -> String {
     format!("[Unit]\n{unit}\n\n[Service]\n{service}\n\n[Install]\n{install}\n")
 }
 
-/// Whether `section` of a unit sets `key`.
-pub(crate) fn has_key(text: &str, section: &str, key: &str) -> bool {
+/// What `section` of a unit sets `key` to first, as it stands.
+pub(crate) fn value_of<'a>(text: &'a str, section: &str, key: &str) -> Option<&'a str> {
     let header = format!("[{section}]");
     let mut inside = false;
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') {
             inside = line == header;
         } else if inside
-            && let Some((name, _)) = line.split_once('=')
+            && let Some((name, value)) = line.split_once('=')
             && name.trim_end() == key
         {
-            return true;
+            return Some(value.trim_start());
         }
     }
-    false
+    None
 }
 
 /// The unit with a line at the start of a section, which is made where there is none.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | forced | those of [`FORCED`]; `--set` has no effect |
 //! | set | what the caller set, now or earlier |
-//! | the host's | directories, `PIDFILE`, `UUID`, `RUNTIME`, `ATOMIC`, `ALL_PROCESS_CAPABILITIES` |
+//! | the host's | those of [`OVERRIDABLE`] |
 //! | the image's | `defaultValues` of its manifest |
 //!
 //! Earlier rows win. Only `UUID` is taken from the image before the host makes one. The environment is never asked.
@@ -26,6 +26,18 @@ pub(crate) const FORCED: [&str; 10] = [
     "HOST_GID",
     "IMAGE_NAME",
     "IMAGE_ID",
+];
+
+/// Variables that the host gives a value, and the caller another one.
+pub(crate) const OVERRIDABLE: [&str; 8] = [
+    "ALL_PROCESS_CAPABILITIES",
+    "ATOMIC",
+    "CONF_DIRECTORY",
+    "PIDFILE",
+    "RUNTIME",
+    "RUN_DIRECTORY",
+    "STATE_DIRECTORY",
+    "UUID",
 ];
 
 /// The kernel's capabilities by their numbers.
