@@ -129,8 +129,10 @@ pub enum Error {
 
 impl Error {
     /// What the reader can do about it, for a `hint:` line.
-    pub fn hint(&self) -> Option<&str> {
+    pub(crate) fn hint(&self) -> Option<&str> {
         match self {
+            Self::Name { .. } => Some("choose another name with --name"),
+            Self::Unreplaced { .. } => Some("give each a value with --set NAME=VALUE"),
             Self::NoSystemd { .. } => {
                 Some("with --no-systemd berth does the rest and prints what it would run")
             }

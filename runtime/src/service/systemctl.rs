@@ -331,3 +331,6 @@ impl Manager for Printing<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::path::Path;
 use store::oci::ContainerConfig;
 
 use super::name::ServiceName;
+use super::quadlet::Quadlet;
 use crate::error::Result;
 use crate::subid::{Range, SubIds};
 
@@ -110,6 +111,8 @@ pub struct Wanted<'a> {
     pub exists: &'a dyn Fn(&Path) -> bool,
     /// What a container of the image runs, as its config says.
     pub config: Option<&'a ContainerConfig>,
+    /// The quadlet that describes the service; then what the image exports does not count.
+    pub quadlet: Option<&'a Quadlet>,
 }
 
 impl std::fmt::Debug for Wanted<'_> {
