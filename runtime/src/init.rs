@@ -2,7 +2,8 @@
 //!
 //! The process that would become the program forks; the child becomes it, and the parent stays, in our sealed image, where
 //! nothing of the container's files is needed. It holds no descriptor, and only waits: signals are passed on to the
-//! program, orphans are reaped, and it ends as the program ends, which ends everything else in the container.
+//! program, orphans are reaped, and it ends as the program ends, which ends everything else in the container. The program
+//! is not executed before the parent is so.
 
 use std::convert::Infallible;
 
@@ -22,10 +23,15 @@ pub(crate) fn stay_behind() -> Result<(), Errno> {
     // Before there is a child, so that no signal is lost.
     all.thread_block()?;
     let number = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    let (until_closed, held_open) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
     if let Some(program) = sys::fork().map_err(number)? {
         let Err(error) = attend(program, &all);
         sys::exit_at_once(u8::try_from(error as i32).unwrap_or(125));
     }
+    drop(held_open);
+    // Ends when the parent has closed its descriptors, this one among them.
+    while let Err(rustix::io::Errno::INTR) = rustix::io::read(&until_closed, &mut [0]) {}
     // A process group of its own: what a terminal sends to the group does not reach it twice.
     nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
     if rustix::termios::isatty(rustix::stdio::stdin()) {

@@ -68,6 +68,7 @@ mod mounted;
 mod mounts;
 mod naming;
 mod network;
+pub mod oci;
 mod options;
 mod outlet;
 mod overlay;

@@ -1,0 +1,5 @@
+//! A runtime as the runtime specification has it.
+
+mod normalise;
+
+pub use normalise::normalise;
