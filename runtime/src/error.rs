@@ -16,6 +16,9 @@ pub enum Error {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A service is not as it should be.
+    #[error(transparent)]
+    Service(#[from] crate::service::Error),
     /// The file system or the kernel refused something about a path.
     #[error("cannot {op} {}", path.display())]
     Io {
@@ -237,6 +240,7 @@ impl Error {
             Self::VolumeUsed { .. } => {
                 Some("remove the container first, or use berth volume rm -f, which does")
             }
+            Self::Service(error) => error.hint(),
             Self::WrongState { verb: "remove", .. } => Some("stop it first, or use berth rm -f"),
             _ => None,
         }
