@@ -231,6 +231,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Host { hint, .. } | Self::NoLog { hint, .. } => Some(hint),
+            Self::Service(error) => error.hint(),
             Self::NoGroup { .. } => {
                 Some("start the container with: systemd-run --user --scope -p Delegate=yes berth …")
             }
@@ -240,7 +241,6 @@ impl Error {
             Self::VolumeUsed { .. } => {
                 Some("remove the container first, or use berth volume rm -f, which does")
             }
-            Self::Service(error) => error.hint(),
             Self::WrongState { verb: "remove", .. } => Some("stop it first, or use berth rm -f"),
             _ => None,
         }
