@@ -16,6 +16,9 @@ pub enum Error {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A service is not as it should be.
+    #[error(transparent)]
+    Service(#[from] crate::service::Error),
     /// The file system or the kernel refused something about a path.
     #[error("cannot {op} {}", path.display())]
     Io {
@@ -251,6 +254,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Host { hint, .. } | Self::NoLog { hint, .. } => Some(hint),
+            Self::Service(error) => error.hint(),
             Self::NoGroup { .. } => {
                 Some("start the container with: systemd-run --user --scope -p Delegate=yes berth …")
             }

@@ -91,6 +91,7 @@ mod rootfs;
 mod seal;
 mod seccomp;
 mod security;
+pub mod service;
 mod signal;
 mod signals;
 mod size;
