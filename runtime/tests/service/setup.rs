@@ -112,7 +112,7 @@ impl Shape {
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        let temp = tempfile::tempdir().expect("a directory");
+        let temp = temp();
         let mut setup = Self::at(temp.path());
         setup._temp = Some(temp);
         setup
@@ -320,6 +320,19 @@ impl Setup {
         setup.systemd.up("web.service");
         setup
     }
+}
+
+/// A directory, in memory where a repository can be there: a change waits for its disk.
+pub(crate) fn temp() -> tempfile::TempDir {
+    let fast = tempfile::tempdir_in("/dev/shm").ok();
+    let fast = fast.filter(|dir| Repo::init(&dir.path().join("probe"), Mode::BareUser).is_ok());
+    fast.map_or_else(
+        || tempfile::tempdir().expect("a directory"),
+        |dir| {
+            std::fs::remove_dir_all(dir.path().join("probe")).expect("removed");
+            dir
+        },
+    )
 }
 
 pub(crate) fn web() -> ServiceName {
