@@ -51,3 +51,6 @@ pub use render::render;
 pub use rendered::{HostContent, HostFile, HostFileKind, Rendered};
 pub use variables::parse_set;
 pub use wanted::{IdRange, IdRanges, Runtime, Scope, Wanted};
+
+#[cfg(test)]
+mod tests;
