@@ -1,5 +1,6 @@
 //! The command line as it is typed: global flags and the list of commands. The flags of a command stand beside it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -145,17 +146,30 @@ pub(crate) enum Command {
     Port(cmd::port::PortArgs),
     Prune(cmd::prune::PruneArgs),
     Volume(cmd::volume::VolumeArgs),
+    Install(Box<cmd::install::InstallArgs>),
+    Uninstall(cmd::uninstall::UninstallArgs),
+    Update(Box<cmd::update::UpdateArgs>),
+    Rollback(cmd::rollback::RollbackArgs),
+    Repair(cmd::repair::RepairArgs),
     Verify(cmd::verify::VerifyArgs),
     Gc(cmd::gc::GcArgs),
     Repo(cmd::repo::RepoArgs),
     Info(cmd::info::InfoArgs),
     Lint(cmd::lint::LintArgs),
     Doctor(cmd::doctor::DoctorArgs),
+    Oci(cmd::oci::OciArgs),
     Completion(cmd::completion::CompletionArgs),
     Version(cmd::version::VersionArgs),
 }
 
 impl Command {
+    /// Hands over the words of a command that reads its own.
+    pub(crate) fn give(&mut self, words: Vec<OsString>) {
+        if let Self::Oci(args) = self {
+            args.words = words;
+        }
+    }
+
     /// Calls the function of the command.
     pub(crate) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
@@ -198,12 +212,18 @@ impl Command {
             Self::Prune(args) => cmd::prune::prune(args, context),
             Self::Rm(args) => cmd::rm::rm(args, context),
             Self::Volume(args) => cmd::volume::volume(args, context),
+            Self::Install(args) => cmd::install::install(*args, context),
+            Self::Uninstall(args) => cmd::uninstall::uninstall(args, context),
+            Self::Update(args) => cmd::update::update(*args, context),
+            Self::Rollback(args) => cmd::rollback::rollback(args, context),
+            Self::Repair(args) => cmd::repair::repair(args, context),
             Self::Verify(args) => cmd::verify::verify(args, context),
             Self::Gc(args) => cmd::gc::gc(args, context),
             Self::Repo(args) => cmd::repo::repo(args, context),
             Self::Info(args) => cmd::info::info(args, context),
             Self::Lint(args) => cmd::lint::lint(args, context),
             Self::Doctor(args) => cmd::doctor::doctor(args, context),
+            Self::Oci(args) => cmd::oci::oci(&args.words, context),
             Self::Completion(args) => cmd::completion::completion(args, context),
             Self::Version(args) => cmd::version::version(args, context),
         }
