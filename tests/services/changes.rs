@@ -134,7 +134,7 @@ fn gc_keeps_what_a_deployment_needs() {
     let removed = berth(&home, &["rmi", name.as_str().unwrap()])
         .fails(1)
         .one_error();
-    assert!(removed.stderr.contains("used by"), "{}", removed.stderr);
+    assert!(removed.stderr.contains("in use by"), "{}", removed.stderr);
     berth(&home, &["rmi", "-f", name.as_str().unwrap()]).ok();
     berth(&home, &["gc"]).ok();
     berth(&home, &["update", "--no-systemd", "--set", "WORD=x", "web"]).ok();

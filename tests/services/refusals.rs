@@ -38,8 +38,9 @@ fn what_was_given_is_checked() {
         &install(&["--runtime", "/no/such/runtime"]),
         "error: Cannot install the container: the runtime /no/such/runtime is not installed",
     );
+    let named = ["install", "--no-systemd", "--name", "a@b", &source];
     stderr_is(
-        &install(&["--name", "a@b"]),
+        &berth(&home, &named).fails(1).one_error(),
         "error: cannot name a service \"a@b\": @ is for instances of a unit template, which services are not",
     );
     assert!(!unit(&home).exists() && !checkouts(&home).join("web").exists());

@@ -278,6 +278,18 @@ impl Setup {
         self.update_with(told, image, &[], 2)
     }
 
+    /// Updates without anybody agreeing to more files on the host.
+    pub(crate) fn update_unasked(&self, image: &str) -> Result<Deployment> {
+        self.order(&web(), image, &[], |order| {
+            self.world(&mut quiet(), |world| {
+                let service = Service::get(&self.places, &web())?;
+                let plan =
+                    service::plan_update(&self.places, &installer(), &service, order, false)?;
+                service::update(world, &installer(), order, &plan.expect("a change"), false)
+            })
+        })
+    }
+
     pub(crate) fn update_with(
         &self,
         told: &mut dyn FnMut(Event<'_>),
