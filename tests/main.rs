@@ -46,6 +46,7 @@ mod reflink;
 mod refs;
 mod repo;
 mod run;
+mod services;
 mod signatures;
 mod sources;
 mod stats;

@@ -15,12 +15,10 @@ const ROLLED_BACK: &str = "5c1c3b0de5ab4b4c9d3f0f7f4f0a9a3e";
 const PRIORITY: &str = "3";
 
 /// A service that was put back.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolledBack<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Whose systemd runs it.
-    pub scope: Scope,
     /// The image that did not come up, by its id.
     pub failed: &'a str,
     /// The image that it has again.
@@ -30,18 +28,19 @@ pub struct RolledBack<'a> {
 }
 
 impl RolledBack<'_> {
-    /// Writes an entry about it to the journal that listens at `socket`, among those of the service's unit.
-    pub fn note(&self, socket: &Path) -> Result<()> {
+    /// Writes an entry about it to the journal that listens at `socket`, among those of the service's unit. `scope` says
+    /// whose systemd runs it.
+    pub fn note(&self, socket: &Path, scope: Scope) -> Result<()> {
         let unit = format!("{}.service", self.name);
         let message = format!(
-            "rolled {} back to {}: {} did not come up: {}",
+            "rolled {} back from {} to {}: {}",
             self.name,
-            short(self.now),
             short(self.failed),
+            short(self.now),
             self.why
         );
         // What `journalctl -u` looks for in entries that are not the unit's own.
-        let about = match self.scope {
+        let about = match scope {
             Scope::Root => "OBJECT_SYSTEMD_UNIT",
             Scope::User => "USER_UNIT",
         };
@@ -74,16 +73,14 @@ mod tests {
         let listening = std::os::unix::net::UnixDatagram::bind(&path).expect("bound");
         let back = RolledBack {
             name: "web",
-            scope: Scope::Root,
             failed: "0123456789abcdef",
             now: "fedcba9876543210",
             why: "exit code 3\nand more",
         };
-        back.note(&path).expect("sent");
+        back.note(&path, Scope::Root).expect("sent");
         let mut entry = vec![0; 4096];
         let count = listening.recv(&mut entry).expect("received");
-        let message =
-            "rolled web back to fedcba987654: 0123456789ab did not come up: exit code 3\nand more";
+        let message = "rolled web back from 0123456789ab to fedcba987654: exit code 3\nand more";
         let mut expected = b"MESSAGE\n".to_vec();
         expected.extend((message.len() as u64).to_le_bytes());
         expected.extend(message.as_bytes());
@@ -96,6 +93,6 @@ mod tests {
             String::from_utf8_lossy(&entry[..count]),
             String::from_utf8_lossy(&expected)
         );
-        assert!(back.note(&dir.path().join("none")).is_err());
+        assert!(back.note(&dir.path().join("none"), Scope::User).is_err());
     }
 }
