@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::atomic;
 use crate::cmd;
 use crate::context::Context;
 use crate::report::Failure;
@@ -149,6 +150,9 @@ pub(crate) enum Command {
     Gc(cmd::gc::GcArgs),
     Repo(cmd::repo::RepoArgs),
     Doctor(cmd::doctor::DoctorArgs),
+    Mount(cmd::mount::MountArgs),
+    Umount(cmd::mount::UmountArgs),
+    Atomic(atomic::AtomicArgs),
     Completion(cmd::completion::CompletionArgs),
     Version(cmd::version::VersionArgs),
 }
@@ -200,6 +204,9 @@ impl Command {
             Self::Gc(args) => cmd::gc::gc(args, context),
             Self::Repo(args) => cmd::repo::repo(args, context),
             Self::Doctor(args) => cmd::doctor::doctor(args, context),
+            Self::Mount(args) => cmd::mount::mount(args, context),
+            Self::Umount(args) => cmd::mount::umount(args, context),
+            Self::Atomic(args) => Ok(atomic::atomic(args, context)),
             Self::Completion(args) => cmd::completion::completion(args, context),
             Self::Version(args) => cmd::version::version(args, context),
         }
