@@ -31,9 +31,9 @@ test: user images ## every test
 	BERTH_IMAGES_DIR=$$(tests/images/build --print-dir) $(CARGO) test --workspace --locked
 	$(CARGO) test --locked --package berth-store --features fault --test crash -- --nocapture
 
-vm: all ## on hosts of their own: Debian with systemd (limits, services, power cuts), and one with nothing but berth
+vm: all ## on hosts of their own: Debian with systemd (limits, services, power cuts), and one with nothing but berth; ONLY=services for some
 	$(Q)tests/deps vm
-	$(Q)tests/vm/run target/berth
+	$(Q)tests/vm/run target/berth $(if $(ONLY),systemd/$(ONLY))
 
 demo: user images all ## pull, deduplicate and run real images, before your eyes
 	$(Q)tests/demo target/berth

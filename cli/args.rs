@@ -1,5 +1,6 @@
 //! The command line as it is typed: global flags and the list of commands. The flags of a command stand beside it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -149,15 +150,27 @@ pub(crate) enum Command {
     Verify(cmd::verify::VerifyArgs),
     Gc(cmd::gc::GcArgs),
     Repo(cmd::repo::RepoArgs),
+    Info(cmd::info::InfoArgs),
+    Lint(cmd::lint::LintArgs),
     Doctor(cmd::doctor::DoctorArgs),
     Mount(cmd::mount::MountArgs),
     Umount(cmd::mount::UmountArgs),
     Atomic(atomic::AtomicArgs),
+    Oci(cmd::oci::OciArgs),
     Completion(cmd::completion::CompletionArgs),
     Version(cmd::version::VersionArgs),
 }
 
 impl Command {
+    /// Hands over the words of a command that reads its own.
+    pub(crate) fn give(&mut self, words: Vec<OsString>) {
+        match self {
+            Self::Oci(args) => args.words = words,
+            Self::Atomic(args) => args.words = words,
+            _ => {}
+        }
+    }
+
     /// Calls the function of the command.
     pub(crate) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
@@ -203,10 +216,13 @@ impl Command {
             Self::Verify(args) => cmd::verify::verify(args, context),
             Self::Gc(args) => cmd::gc::gc(args, context),
             Self::Repo(args) => cmd::repo::repo(args, context),
+            Self::Info(args) => cmd::info::info(args, context),
+            Self::Lint(args) => cmd::lint::lint(args, context),
             Self::Doctor(args) => cmd::doctor::doctor(args, context),
             Self::Mount(args) => cmd::mount::mount(args, context),
             Self::Umount(args) => cmd::mount::umount(args, context),
             Self::Atomic(args) => Ok(atomic::atomic(args, context)),
+            Self::Oci(args) => cmd::oci::oci(&args.words, context),
             Self::Completion(args) => cmd::completion::completion(args, context),
             Self::Version(args) => cmd::version::version(args, context),
         }

@@ -30,13 +30,9 @@ use crate::report::{self, Failure, note};
     after_help = "Examples:\n  berth atomic pull --storage ostree docker.io/library/busybox\n  berth atomic images list"
 )]
 pub(crate) struct AtomicArgs {
-    /// The command as it was typed after `atomic`
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "WORD"
-    )]
-    words: Vec<OsString>,
+    /// What follows, which is not for this parser
+    #[arg(skip)]
+    pub(crate) words: Vec<OsString>,
 }
 
 /// Pulls, lists and mounts images and runs them as services, as Project Atomic's command did.

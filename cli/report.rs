@@ -205,8 +205,13 @@ impl Failure {
 
     /// The error and its causes, unless somebody has told them already, and the exit code.
     pub(crate) fn into_words(self) -> (Option<String>, u8) {
-        let words = (!self.silent).then(|| chain(self.error.as_ref()));
+        let words = (!self.silent).then(|| self.text());
         (words, self.code)
+    }
+
+    /// What is said of it, without what helps.
+    pub(crate) fn text(&self) -> String {
+        chain(self.error.as_ref())
     }
 
     /// Prints the failure and gives its exit code.

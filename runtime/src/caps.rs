@@ -64,6 +64,11 @@ const ALL: [&str; 41] = [
     "CAP_WAKE_ALARM",
 ];
 
+/// Whether a kernel that we know has a capability of this name.
+pub(crate) fn exists(name: &str) -> bool {
+    ALL.contains(&name)
+}
+
 /// The set that is left of the default after dropping and adding; `ALL` means every one. What is named in both is kept
 /// when it is named itself and not by `ALL`.
 pub(crate) fn select(add: &[String], drop: &[String]) -> Result<Vec<&'static str>> {

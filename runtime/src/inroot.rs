@@ -217,8 +217,28 @@ impl InRoot {
         self.resolve_with(path, flags, Mode::empty())
     }
 
+    /// Opens what is at `path`, which no link may lead to.
+    pub(crate) fn resolve_without_links(
+        &self,
+        path: &Path,
+        flags: OFlags,
+    ) -> rustix::io::Result<OwnedFd> {
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        self.open_how(path, flags, Mode::empty(), how)
+    }
+
     fn resolve_with(&self, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        self.open_how(path, flags, mode, how)
+    }
+
+    fn open_how(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        mode: Mode,
+        how: ResolveFlags,
+    ) -> rustix::io::Result<OwnedFd> {
         loop {
             // EAGAIN: something was renamed while the kernel walked; nothing else is wrong.
             match rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, mode, how) {

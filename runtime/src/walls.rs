@@ -20,7 +20,7 @@ use crate::options::Settings;
 use crate::protect::Protected;
 use crate::record::{Record, VolumeMount};
 
-const MASKED: [&str; 12] = [
+pub(crate) const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/interrupts",
     "/proc/kcore",
@@ -34,7 +34,7 @@ const MASKED: [&str; 12] = [
     "/sys/firmware",
     "/sys/fs/selinux",
 ];
-const READ_ONLY: [&str; 6] = [
+pub(crate) const READ_ONLY: [&str; 6] = [
     "/proc/asound",
     "/proc/bus",
     "/proc/fs",

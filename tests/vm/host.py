@@ -10,10 +10,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 EPOCH = 1767225600
 MIB = 1 << 20
 
-# Of the Debian host, whose user logs in and has a service manager of his own.
+# Of the Debian host, whose user logs in and has a service manager of his own, and which has a registry.
 PACKAGES = (
     "systemd systemd-sysv udev dbus dbus-user-session libpam-systemd"
-    " uidmap iproute2 kmod procps util-linux passt"
+    " uidmap iproute2 kmod procps util-linux passt docker-registry curl"
 ).split()
 USER = "tester"
 DEBIAN_DISK_BYTES = 2048 * MIB
@@ -38,6 +38,20 @@ After=user@1000.service systemd-user-sessions.service
 [Service]
 Type=exec
 ExecStart=/bin/sh /handed-in/start
+"""
+
+# Started with the tests; they fill it from what was handed in.
+REGISTRY = """\
+version: 0.1
+log:
+  level: error
+storage:
+  filesystem:
+    rootdirectory: /var/lib/docker-registry
+  delete:
+    enabled: true
+http:
+  addr: 127.0.0.1:5000
 """
 
 
@@ -110,6 +124,8 @@ def settle(tree, modules):
 
     shutil.copytree(modules, tree / "lib/modules" / modules.name, symlinks=True)
     run("useradd", "--create-home", "--uid", "1000", "--shell", "/bin/bash", USER)
+    # A journal in memory is not divided among users.
+    run("usermod", "--append", "--groups", "systemd-journal", USER)
     linger = tree / "var/lib/systemd/linger"
     linger.mkdir(parents=True, exist_ok=True)
     (linger / USER).touch()
@@ -117,6 +133,8 @@ def settle(tree, modules):
     (tree / "handed-in").mkdir()
     (tree / "etc/systemd/system/handed-in-tests.service").write_text(TESTS_UNIT)
     run("systemctl", "mask", *MASKED)
+    run("systemctl", "disable", "docker-registry.service")
+    (tree / "etc/docker/registry/config.yml").write_text(REGISTRY)
     run("systemctl", "add-wants", "multi-user.target", "handed-in-tests.service")
     debian.clean(tree)
     (tree / "etc/systemd/journald.conf").write_text("[Journal]\nStorage=volatile\n")

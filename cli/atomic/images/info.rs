@@ -7,6 +7,7 @@ use store::oci::ImageConfig;
 
 use super::super::pull::PullHow;
 use super::super::{find, storage};
+use crate::cmd;
 use crate::context::Context;
 use crate::progress::Progress;
 use crate::report::{Failure, out, printable};
@@ -24,7 +25,7 @@ pub(crate) struct InfoArgs {
     image: String,
 }
 
-/// Prints the name and the labels.
+/// Prints the name, the labels and, of an image that is here, its template variables.
 pub(in super::super) fn info(args: InfoArgs, context: &Context) -> Result<ExitCode, Failure> {
     let named = args.how.storage.as_deref();
     if args.remote {
@@ -37,8 +38,9 @@ pub(in super::super) fn info(args: InfoArgs, context: &Context) -> Result<ExitCo
         let (name, config) = remote(&args, context)?;
         head(&name, &config)?;
     } else {
-        let (_, image) = find::image_here(&args.image, named, context)?;
-        head(image.name.as_str(), &image.config)?;
+        let (repo, image) = find::image_here(&args.image, named, context)?;
+        let _lock = context.lock_for_reading(&repo)?;
+        cmd::info::print_image(&repo, image)?;
     }
     out!("")?;
     Ok(ExitCode::SUCCESS)

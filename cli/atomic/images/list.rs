@@ -225,7 +225,7 @@ impl Row {
         Ok(Self {
             used: !store::users_of(repo, image)?.is_empty(),
             familiar: reference.map_or_else(String::new, |it| it.familiar().to_string()),
-            ..Self::new(name, image.digest.hex(), created, bytes)
+            ..Self::new(name, image.id.hex(), created, bytes)
         })
     }
 

@@ -33,6 +33,7 @@ struct Updated {
     name: String,
     before: String,
     after: String,
+    is_new: bool,
     failed: bool,
 }
 
@@ -75,20 +76,24 @@ fn update_all(args: &UpdateArgs, context: &Context) -> Result<ExitCode, Failure>
         }
         out!("Checking image {name}...")?;
         let pulled = args.how.pull(&name, context);
-        let before = image.digest.hex();
-        let (after, failed) = match pulled {
-            Ok(pulled) => (pulled.image.digest.hex(), false),
+        let before = image.id.hex();
+        let (after, is_new, failed) = match pulled {
+            Ok(pulled) => {
+                let now = pulled.image;
+                (now.id.hex(), now.digest != image.digest, false)
+            }
             Err(failure) => {
                 if let (Some(words), _) = failure.into_words() {
                     note!("{words}");
                 }
-                (before.clone(), true)
+                (before.clone(), false, true)
             }
         };
         all.push(Updated {
             name,
             before,
             after,
+            is_new,
             failed,
         });
     }
@@ -107,10 +112,10 @@ fn summary(all: &[Updated]) -> Result<(), Failure> {
     ];
     layout::line(&heading, &widths)?;
     for one in all {
-        let status = match (one.failed, one.before == one.after) {
+        let status = match (one.failed, one.is_new) {
             (true, _) => layout::red("Could not pull"),
-            (false, false) => layout::green("Updated now"),
-            (false, true) => layout::green("Updated"),
+            (false, true) => layout::green("Updated now"),
+            (false, false) => layout::green("Updated"),
         };
         let cells = [
             layout::cut(&one.name, CUT[0]),

@@ -27,8 +27,8 @@ pub(crate) struct VersionArgs {
 pub(in super::super) fn version(args: VersionArgs, context: &Context) -> Result<ExitCode, Failure> {
     let (_, image) = find::image_here(&args.image, args.storage.as_deref(), context)?;
     let name = image.name.to_string();
-    let version = long_version(&image.config, &image.digest);
-    let id = image.digest.hex();
+    let version = long_version(&image.config, &image.id);
+    let id = image.id.hex();
     let widths = [
         (name.chars().count() + 9).max(12),
         version.chars().count().max(9),

@@ -1,0 +1,148 @@
+//! What can go wrong with services, worded once.
+//!
+//! Sentences that begin with a capital are Project Atomic's own: its users' scripts look for them.
+
+use std::path::PathBuf;
+
+/// An error of a service.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name that a unit cannot have.
+    #[error("cannot name a service {name:?}: {why}")]
+    Name {
+        /// The name, shortened.
+        name: String,
+        /// The rule that it breaks.
+        why: String,
+    },
+    /// A `--set` without `=`.
+    #[error("Invalid value '{given}'.  Expected form NAME=VALUE")]
+    SetForm {
+        /// What was given.
+        given: String,
+    },
+    /// A `$` that no placeholder begins with.
+    #[error("cannot render {file}: Invalid placeholder in string: line {line}, col {column}")]
+    Placeholder {
+        /// The template, from the image's root.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The character in the line, from 1.
+        column: usize,
+    },
+    /// Variables without a value.
+    #[error(
+        "The template file '{file}' still contains an unreplaced value for: {}",
+        quoted(names)
+    )]
+    Unreplaced {
+        /// The template, from the image's root.
+        file: String,
+        /// Their names, in the order of the template.
+        names: Vec<String>,
+    },
+    /// A value that would change the meaning of the file that it lands in.
+    #[error("cannot use the value of {name} in {file}: {why}")]
+    Value {
+        /// The variable.
+        name: String,
+        /// Where it is used.
+        file: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// `exports/manifest.json` is not what it should be.
+    #[error("Invalid manifest.json file in image: {image}.")]
+    Manifest {
+        /// The image.
+        image: String,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// The runtime's configuration is no JSON.
+    #[error("Invalid json in configuration file: {}.", path.display())]
+    ConfigJson {
+        /// Where it would be.
+        path: PathBuf,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// The runtime's configuration is not one of a service.
+    #[error("Invalid configuration file.  {why}")]
+    Config {
+        /// The rule that it breaks.
+        why: String,
+    },
+    /// A document of an image that cannot be used.
+    #[error("cannot use {file} of the image: {why}")]
+    Document {
+        /// The document, from the image's root.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file that an image may not put on the host.
+    #[error("cannot install {path:?} on the host: {why}")]
+    HostPath {
+        /// Where it should go.
+        path: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A number from outside over its limit.
+    #[error("{what} exceeds the limit of {limit}")]
+    TooLarge {
+        /// What is too large.
+        what: String,
+        /// The limit with its unit.
+        limit: String,
+    },
+    /// One of systemd's programs failed.
+    #[error("{command} failed: {why}")]
+    Systemd {
+        /// The command as it is typed.
+        command: String,
+        /// What it said last, or how it ended.
+        why: String,
+        /// Why it could not be executed.
+        source: Option<std::io::Error>,
+    },
+    /// There is no systemd to speak to.
+    #[error("cannot reach systemd: {why}")]
+    NoSystemd {
+        /// How that showed.
+        why: String,
+    },
+    /// A line of a quadlet that cannot be honoured.
+    #[error("cannot use {file}: line {line}: {why}")]
+    Quadlet {
+        /// The file as it was given.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The key and what is wrong with it.
+        why: String,
+    },
+}
+
+impl Error {
+    /// What the reader can do about it, for a `hint:` line.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Name { .. } => Some("choose another name with --name"),
+            Self::Unreplaced { .. } => Some("give each a value with --set NAME=VALUE"),
+            Self::NoSystemd { .. } => {
+                Some("with --no-systemd berth does the rest and prints what it would run")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Atomic printed a Python exception here, which quotes the name once more.
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("''{name}''")).collect();
+    quoted.join(", ")
+}

@@ -1,0 +1,1 @@
+//! Quadlets: every key, every way to be refused.
