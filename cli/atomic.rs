@@ -17,11 +17,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::args::LogLevel;
 use crate::context::{Context, env, is_root};
-use crate::report::{self, Failure, note};
+use crate::report::{self, Failure, note, out};
 
 /// Project Atomic's commands, as its guides have them
 #[derive(Debug, clap::Args)]
@@ -41,16 +41,16 @@ pub(crate) struct AtomicArgs {
     name = "atomic",
     disable_version_flag = true,
     disable_help_subcommand = true,
-    version
+    arg_required_else_help = true
 )]
 struct Face {
     /// Show the version and exit
-    #[arg(short, long, action = ArgAction::Version)]
-    version: Option<bool>,
+    #[arg(short, long)]
+    version: bool,
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 /// Flags of every command.
@@ -90,11 +90,13 @@ pub(crate) fn atomic(args: AtomicArgs, context: &Context) -> ExitCode {
         Err(error) => return report::usage(&error),
     };
     let context = surroundings(context, &face.global);
-    let name = face.verb.name();
-    match face.verb.run(&face.global, &context) {
-        Ok(code) => code,
-        Err(failure) => tell(failure, name),
-    }
+    let name = face.verb.as_ref().map_or("atomic", Verb::name);
+    let done = match (face.version, face.verb) {
+        (true, _) => out!("{}", env!("CARGO_PKG_VERSION")).map(|()| ExitCode::SUCCESS),
+        (false, Some(verb)) => verb.run(&face.global, &context),
+        (false, None) => Err(Failure::usage("too few arguments")),
+    };
+    done.unwrap_or_else(|failure| tell(failure, name))
 }
 
 /// What Atomic read from the environment, where the command line says nothing.
