@@ -1,5 +1,6 @@
 //! The command line as it is typed: global flags and the list of commands. The flags of a command stand beside it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -151,11 +152,19 @@ pub(crate) enum Command {
     Info(cmd::info::InfoArgs),
     Lint(cmd::lint::LintArgs),
     Doctor(cmd::doctor::DoctorArgs),
+    Oci(cmd::oci::OciArgs),
     Completion(cmd::completion::CompletionArgs),
     Version(cmd::version::VersionArgs),
 }
 
 impl Command {
+    /// Hands over the words of a command that reads its own.
+    pub(crate) fn give(&mut self, words: Vec<OsString>) {
+        if let Self::Oci(args) = self {
+            args.words = words;
+        }
+    }
+
     /// Calls the function of the command.
     pub(crate) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
@@ -204,6 +213,7 @@ impl Command {
             Self::Info(args) => cmd::info::info(args, context),
             Self::Lint(args) => cmd::lint::lint(args, context),
             Self::Doctor(args) => cmd::doctor::doctor(args, context),
+            Self::Oci(args) => cmd::oci::oci(&args.words, context),
             Self::Completion(args) => cmd::completion::completion(args, context),
             Self::Version(args) => cmd::version::version(args, context),
         }

@@ -6,12 +6,14 @@
 
 mod args;
 mod auth;
+mod called;
 mod cmd;
 mod context;
 mod create;
 mod hosts;
 mod meter;
 mod moment;
+mod oci;
 mod platform;
 mod problem;
 mod progress;
@@ -20,7 +22,6 @@ mod quick;
 mod report;
 mod template;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -29,11 +30,13 @@ fn main() -> ExitCode {
     if let Some(code) = cmd::supervise::dispatch() {
         return code;
     }
-    let argv: Vec<OsString> = std::env::args_os().collect();
-    let args = match quick::parse(&argv).unwrap_or_else(|| args::Args::try_parse_from(&argv)) {
+    let argv = called::command_line(std::env::args_os().collect());
+    let (argv, words) = called::split(argv);
+    let mut args = match quick::parse(&argv).unwrap_or_else(|| args::Args::try_parse_from(&argv)) {
         Ok(args) => args,
         Err(error) => return report::usage(&error),
     };
+    args.command.give(words);
     let context = match context::Context::new(&args.global) {
         Ok(context) => context,
         Err(failure) => return failure.report(),

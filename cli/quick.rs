@@ -33,7 +33,7 @@ fn alone(name: &'static str, describe: Describe) -> clap::Command {
 }
 
 /// The first word that is no global option and no value of one; all of them take a value.
-fn command_of(argv: &[OsString]) -> Option<&OsStr> {
+pub(crate) fn command_of(argv: &[OsString]) -> Option<&OsStr> {
     let mut words = argv.iter().skip(1);
     loop {
         let word = words.next()?;

@@ -190,6 +190,11 @@ impl Failure {
         self
     }
 
+    /// What is said of it, without what helps.
+    pub(crate) fn text(&self) -> String {
+        chain(self.error.as_ref())
+    }
+
     /// Prints the failure and gives its exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.silent {

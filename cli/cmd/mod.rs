@@ -24,6 +24,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod oci;
 pub(crate) mod pause;
 pub(crate) mod port;
 pub(crate) mod prune;

@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use runtime::OciHalf;
+
+use crate::oci::{EXEC_FAILED, Log};
 use crate::report::{Failure, note, printable, store_hint};
 
 /// Does what a hidden argument asks for; `None` when the command line is a user's.
@@ -10,8 +13,21 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     Some(match runtime::dispatch(&args, &mut warn)? {
         Ok(code) => ExitCode::from(code),
-        Err(error) => run_failure(error).report(),
+        Err(error) => failure(&args, error).report(),
     })
+}
+
+/// A failure of a hidden process, in the words of whoever was called.
+fn failure(args: &[OsString], error: runtime::Error) -> Failure {
+    let Some((half, words)) = runtime::oci_half(args) else {
+        return run_failure(error);
+    };
+    let failure = match half {
+        OciHalf::Run => Failure::from(error),
+        OciHalf::Exec => Failure::from(error).code(EXEC_FAILED),
+    };
+    Log::of_words(words).write(&failure);
+    failure
 }
 
 /// Says what a supervisor could not do as asked.

@@ -38,13 +38,18 @@ pub(crate) fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T
 
 /// Writes the document at `path`, for its owner's eyes only: environments hold secrets. After a power cut it may be torn.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let draft = draft(path, value, false)?;
+    let draft = draft(path, &text(path, value)?, false)?;
     replace(&draft, path).map_err(Error::io("write", path))
 }
 
 /// As [`write()`], and whole also after a power cut.
 pub(crate) fn write_lasting<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let draft = draft(path, value, true)?;
+    write_text_lasting(path, &text(path, value)?)
+}
+
+/// As [`write_lasting()`], of a document that is text already.
+pub(crate) fn write_text_lasting(path: &Path, text: &[u8]) -> Result<()> {
+    let draft = draft(path, text, true)?;
     std::fs::rename(&draft, path).map_err(Error::io("write", path))?;
     let dir = path.parent().unwrap_or(Path::new("/"));
     std::fs::File::open(dir)
@@ -52,11 +57,14 @@ pub(crate) fn write_lasting<T: Serialize>(path: &Path, value: &T) -> Result<()> 
         .map_err(Error::io("sync", dir))
 }
 
-fn draft<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<PathBuf> {
-    let text = serde_json::to_vec(value).map_err(|source| Error::Document {
+fn text<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|source| Error::Document {
         path: path.to_owned(),
         source,
-    })?;
+    })
+}
+
+fn draft(path: &Path, text: &[u8], sync: bool) -> Result<PathBuf> {
     let draft = path.with_extension("new");
     std::fs::OpenOptions::new()
         .write(true)
@@ -65,7 +73,7 @@ fn draft<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<PathBuf> {
         .mode(0o600)
         .open(&draft)
         .and_then(|mut file| {
-            file.write_all(&text)?;
+            file.write_all(text)?;
             if sync { file.sync_all() } else { Ok(()) }
         })
         .map_err(Error::io("write", &draft))?;

@@ -63,6 +63,10 @@ pub(crate) struct EngineInput<'a> {
     pub(crate) ends: Ends,
     /// A socket that receives the terminal, when there is one.
     pub(crate) console: Option<&'a Path>,
+    /// How many descriptors from 3 on the program gets besides its stdio.
+    pub(crate) preserve_fds: i32,
+    /// Whether the program is killed when this process ends.
+    pub(crate) ends_with_parent: bool,
     pub(crate) finish: Finish,
 }
 
@@ -71,8 +75,9 @@ impl Engine {
     pub(crate) fn create(input: EngineInput<'_>) -> Result<Self> {
         userns::assert_single_thread()?;
         assert_config(input.spec);
+        let parent = input.ends_with_parent.then(this_process).transpose()?;
         let finish = Finish {
-            parent: Some(Arc::new(this_process()?)),
+            parent: parent.map(Arc::new),
             ..input.finish
         };
         let (failure, executor) = launcher(finish, true)?;
@@ -82,6 +87,7 @@ impl Engine {
                 builder
                     .with_executor(executor)
                     .with_console_socket(input.console)
+                    .with_preserved_fds(input.preserve_fds)
                     .validate_id()
             });
         let container = builder
@@ -149,6 +155,13 @@ impl Engine {
         let id = self.container.id().to_owned();
         self.container.delete(true).map_err(refused("delete", &id))
     }
+}
+
+/// Lets the program of a container run that another process has made, and left `state_dir` of.
+pub(crate) fn start_created(state_dir: &Path, id: &str) -> Result<()> {
+    Container::load(state_dir.join(id))
+        .and_then(|mut container| container.start())
+        .map_err(refused("start", id))
 }
 
 /// A program that libcontainer is asked to run in a container that it made before.
@@ -308,7 +321,7 @@ impl Launcher {
                 .map(|text| CString::new(text.as_str()).map_err(|_| Errno::EINVAL))
                 .collect()
         };
-        let (args, env) = (strings(process.args())?, strings(process.env())?);
+        let (args, mut env) = (strings(process.args())?, strings(process.env())?);
         let path = process
             .env()
             .iter()
@@ -327,6 +340,11 @@ impl Launcher {
         if let Err(error) = self.finish.enter_group() {
             // Told, and no reason not to run.
             rustix::io::write(&*self.report, &(-(error as i32)).to_ne_bytes()).ok();
+        }
+        if self.finish.listens {
+            // Known here, where the program's pid is this process's.
+            let pid = format!("LISTEN_PID={}", std::process::id());
+            env.push(CString::new(pid).map_err(|_| Errno::EINVAL)?);
         }
         self.finish.apply()?;
         if self.finish.init {

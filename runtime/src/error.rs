@@ -137,6 +137,29 @@ pub enum Error {
         /// Of which container.
         id: String,
     },
+    /// No container of the runtime has the id.
+    #[error("container {id} does not exist")]
+    NoOci {
+        /// The id as it was given.
+        id: String,
+    },
+    /// A container of the runtime has the id.
+    #[error("container with given ID already exists")]
+    OciTaken,
+    /// An id that no container of the runtime can have.
+    #[error("invalid container ID format: {id:?}")]
+    OciId {
+        /// The id as it was given.
+        id: String,
+    },
+    /// A bundle, or a document for the runtime, that nothing can be made of.
+    #[error("cannot use {}: {why}", path.display())]
+    Bundle {
+        /// The bundle or the document.
+        path: PathBuf,
+        /// What is missing or wrong.
+        why: String,
+    },
     /// The image asks for something that its own files do not give.
     #[error("cannot run image: {why}")]
     Image {
@@ -231,6 +254,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Host { hint, .. } | Self::NoLog { hint, .. } => Some(hint),
+            Self::Service(error) => error.hint(),
             Self::NoGroup { .. } => {
                 Some("start the container with: systemd-run --user --scope -p Delegate=yes berth …")
             }
@@ -240,7 +264,6 @@ impl Error {
             Self::VolumeUsed { .. } => {
                 Some("remove the container first, or use berth volume rm -f, which does")
             }
-            Self::Service(error) => error.hint(),
             Self::WrongState { verb: "remove", .. } => Some("stop it first, or use berth rm -f"),
             _ => None,
         }

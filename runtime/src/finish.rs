@@ -38,6 +38,8 @@ pub(crate) struct Finish {
     pub(crate) size: Option<Winsize>,
     /// Whether an init stays behind as the first process, and the program is its child.
     pub(crate) init: bool,
+    /// Whether the program is told that descriptors from 3 on are sockets for it (sd_listen_fds(3)).
+    pub(crate) listens: bool,
     /// The capabilities to end with, where more were kept so that the filter could be loaded.
     pub(crate) caps: Option<Caps>,
 }

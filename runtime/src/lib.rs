@@ -141,7 +141,7 @@ pub use record::{Record, State};
 pub use remove::RemoveOptions;
 pub use security::{SeccompChoice, Security};
 pub use signal::StopSignal;
-pub use start::{StartOptions, Started, dispatch};
+pub use start::{OciHalf, StartOptions, Started, dispatch, oci_half};
 pub use stats::{Transfer, Usage};
 pub use ulimit::Ulimit;
 pub use volume::{ImageVolumes, Tmpfs, Volume, VolumeOptions, VolumeSource};

@@ -26,7 +26,7 @@ use crate::sys;
 const LIBCONTAINERS: [&str; 2] = ["proc", "mqueue"];
 
 /// What a word of a list of options does to a mount: the attribute, and whether it is set.
-const ATTRIBUTES: [(&str, MountAttrFlags, bool); 9] = [
+const ATTRIBUTES: [(&str, MountAttrFlags, bool); 14] = [
     ("ro", MountAttrFlags::MOUNT_ATTR_RDONLY, true),
     ("rw", MountAttrFlags::MOUNT_ATTR_RDONLY, false),
     ("nosuid", MountAttrFlags::MOUNT_ATTR_NOSUID, true),
@@ -36,13 +36,40 @@ const ATTRIBUTES: [(&str, MountAttrFlags, bool); 9] = [
     ("noexec", MountAttrFlags::MOUNT_ATTR_NOEXEC, true),
     ("exec", MountAttrFlags::MOUNT_ATTR_NOEXEC, false),
     ("strictatime", MountAttrFlags::MOUNT_ATTR_STRICTATIME, true),
+    ("relatime", MountAttrFlags::MOUNT_ATTR_STRICTATIME, false),
+    ("noatime", MountAttrFlags::MOUNT_ATTR_NOATIME, true),
+    ("atime", MountAttrFlags::MOUNT_ATTR_NOATIME, false),
+    ("nodiratime", MountAttrFlags::MOUNT_ATTR_NODIRATIME, true),
+    ("diratime", MountAttrFlags::MOUNT_ATTR_NODIRATIME, false),
+];
+/// Words that say how mounts spread, and what the kernel calls that.
+const PROPAGATIONS: [(&str, libc::c_ulong); 4] = [
+    ("shared", libc::MS_SHARED),
+    ("slave", libc::MS_SLAVE),
+    ("private", libc::MS_PRIVATE),
+    ("unbindable", libc::MS_UNBINDABLE),
+];
+/// Words that ask for what is so anyway, or for what no kernel has had for long.
+const MEANINGLESS: [&str; 11] = [
+    "bind",
+    "rbind",
+    "defaults",
+    "async",
+    "loud",
+    "silent",
+    "mand",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "noiversion",
 ];
 
 /// A mount as the runtime specification writes it.
 #[derive(Debug, Deserialize)]
 struct Entry {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     kind: String,
+    #[serde(default)]
     source: PathBuf,
     destination: PathBuf,
     #[serde(default)]
@@ -58,6 +85,29 @@ struct Options<'a> {
     recursive: MountAttrFlags,
     /// For its file system.
     rest: Vec<&'a str>,
+    /// How it spreads, when that is said.
+    spread: Option<Spread>,
+}
+
+/// How a mount spreads between mount namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spread {
+    /// `MS_SHARED` and its like.
+    pub(crate) kind: libc::c_ulong,
+    /// With all that is mounted below it.
+    pub(crate) recursive: bool,
+}
+
+/// A mount that stands by itself and is seen nowhere yet.
+#[derive(Debug)]
+pub(crate) struct Made {
+    tree: OwnedFd,
+    is_dir: bool,
+    pub(crate) destination: PathBuf,
+    /// Whether it shows files that were there before.
+    pub(crate) is_bind: bool,
+    /// How it is to spread, when its document says.
+    pub(crate) spread: Option<Spread>,
 }
 
 /// Takes the mounts out of a container's document that need nothing of libcontainer, and mounts them. Those that are
@@ -68,15 +118,36 @@ pub(crate) fn mount_document(
     document: &Path,
     volumes: &[Bind],
 ) -> Result<()> {
+    for made in make_document(spec, document, volumes)? {
+        made.place(root)?;
+    }
+    Ok(())
+}
+
+/// As [`mount_document`], but mounts nothing: what was made has its order, outer mounts first.
+pub(crate) fn make_document(
+    spec: &mut Value,
+    document: &Path,
+    volumes: &[Bind],
+) -> Result<Vec<Made>> {
     let all = spec["mounts"].take();
     let unreadable = |source| Error::Document {
         path: document.to_owned(),
         source,
     };
-    let all: Vec<Value> = serde_json::from_value(all).map_err(unreadable)?;
+    let all: Option<Vec<Value>> = serde_json::from_value(all).map_err(unreadable)?;
     let mut left: Vec<Value> = Vec::new();
-    for mount in all {
-        if LIBCONTAINERS.iter().any(|kind| mount["type"] == *kind) {
+    let mut ready = Vec::new();
+    for mount in all.unwrap_or_default() {
+        let place = mount["destination"].as_str().unwrap_or_default().to_owned();
+        let outer = |mount: &Value| {
+            let outer = mount["destination"].as_str().map(Path::new);
+            outer.is_some_and(|outer| {
+                Path::new(&place).starts_with(outer) && Path::new(&place) != outer
+            })
+        };
+        // What lies in a mount that libcontainer makes can be mounted by nobody else.
+        if LIBCONTAINERS.iter().any(|kind| mount["type"] == *kind) || left.iter().any(outer) {
             left.push(mount);
             continue;
         }
@@ -89,10 +160,10 @@ pub(crate) fn mount_document(
         let volume = volumes.iter().find(|volume| {
             (&volume.source, &volume.destination) == (&entry.source, &entry.destination)
         });
-        entry.mount(root, volume)?;
+        ready.push(entry.make_ready(volume)?);
     }
     spec["mounts"] = Value::Array(left);
-    Ok(())
+    Ok(ready)
 }
 
 /// Mounts a volume in a root that no container has yet.
@@ -104,7 +175,7 @@ pub(crate) fn mount_volume(root: &InRoot, bind: &Bind) -> Result<()> {
         destination: bind.destination.clone(),
         options: ["rbind".to_owned()].into_iter().chain(read_only).collect(),
     };
-    entry.mount(root, Some(bind))
+    entry.make_ready(Some(bind))?.place(root)
 }
 
 /// Unmounts all that is mounted below `rootfs` in this mount namespace, so that another life of the container starts afresh.
@@ -121,24 +192,53 @@ pub(crate) fn unmount_all(rootfs: &Path) -> Result<()> {
     }
 }
 
-impl Entry {
-    fn mount(&self, root: &InRoot, volume: Option<&Bind>) -> Result<()> {
-        let options = options(&self.options);
-        let (tree, is_dir) = match self.kind.as_str() {
-            "bind" => self.clone_tree(&options, volume)?,
-            _ => (self.make(&options)?, true),
-        };
-        let target = if is_dir {
+impl Made {
+    /// Puts it to its place, which is made when it is missing.
+    pub(crate) fn place(&self, root: &InRoot) -> Result<()> {
+        let failed = || Error::io::<rustix::io::Errno>("mount", &self.destination);
+        let target = if self.is_dir {
             root.make_dir(&self.destination)?
         } else {
             root.make_file(&self.destination)?;
             root.resolve(&self.destination, OFlags::PATH)
-                .map_err(self.failed())?
+                .map_err(failed())?
         };
         let flags =
             MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        rustix::mount::move_mount(tree.as_fd(), c"", target.as_fd(), c"", flags)
-            .map_err(self.failed())
+        rustix::mount::move_mount(self.tree.as_fd(), c"", target.as_fd(), c"", flags)
+            .map_err(failed())
+    }
+
+    /// Sets how it spreads.
+    pub(crate) fn spread(&self, spread: Spread) -> Result<()> {
+        sys::set_mount_propagation(&self.tree, spread.kind, spread.recursive)
+            .map_err(Error::io("mount", &self.destination))
+    }
+}
+
+impl Entry {
+    fn is_bind(&self) -> bool {
+        self.kind == "bind"
+            || self
+                .options
+                .iter()
+                .any(|word| word == "bind" || word == "rbind")
+    }
+
+    fn make_ready(&self, volume: Option<&Bind>) -> Result<Made> {
+        let options = options(&self.options);
+        let is_bind = self.is_bind();
+        let (tree, is_dir) = match is_bind {
+            true => self.clone_tree(&options, volume)?,
+            false => (self.make(&options)?, true),
+        };
+        Ok(Made {
+            tree,
+            is_dir,
+            destination: self.destination.clone(),
+            is_bind,
+            spread: options.spread,
+        })
     }
 
     /// The files that are there under another name.
@@ -158,6 +258,8 @@ impl Entry {
         let tree = rustix::mount::open_tree(&source, c"", flags)
             .map_err(|error| failed()(error.into()))?;
         for (attributes, recursive) in [(options.recursive, true), (options.plain, false)] {
+            // When files were read last is noted as their own mount notes it.
+            let attributes = attributes - MountAttrFlags::MOUNT_ATTR__ATIME;
             if !attributes.is_empty() {
                 sys::set_mount_attributes(&tree, attributes.bits().into(), recursive)
                     .map_err(failed())?;
@@ -200,6 +302,7 @@ fn options(words: &[String]) -> Options<'_> {
         plain: MountAttrFlags::empty(),
         recursive: MountAttrFlags::empty(),
         rest: Vec::new(),
+        spread: None,
     };
     let find = |word: &str| ATTRIBUTES.iter().find(|(name, ..)| word == *name);
     for word in words {
@@ -207,11 +310,26 @@ fn options(words: &[String]) -> Options<'_> {
             options.plain.set(*attribute, *on);
         } else if let Some((_, attribute, on)) = word.strip_prefix('r').and_then(find) {
             options.recursive.set(*attribute, *on);
-        } else if word != "bind" && word != "rbind" {
+        } else if let Some(spread) = spread(word) {
+            options.spread = Some(spread);
+        } else if !MEANINGLESS.contains(&word.as_str()) {
             options.rest.push(word);
         }
     }
     options
+}
+
+/// What a word says about how a mount spreads.
+pub(crate) fn spread(word: &str) -> Option<Spread> {
+    let named = |name: &str| PROPAGATIONS.iter().find(|(it, _)| *it == name);
+    let (found, recursive) = match named(word) {
+        Some(found) => (found, false),
+        None => (named(word.strip_prefix('r')?)?, true),
+    };
+    Some(Spread {
+        kind: found.1,
+        recursive,
+    })
 }
 
 #[cfg(test)]

@@ -50,14 +50,27 @@ pub(crate) fn exec_sealed(args: &[&OsStr]) -> Result<Infallible> {
 
 /// [`exec_sealed`], with a descriptor that stays open.
 pub(crate) fn exec_sealed_with(args: &[&OsStr], keep: Option<&OwnedFd>) -> Result<Infallible> {
+    exec_sealed_keeping(args, || {
+        keep.map_or(Ok(()), |keep| {
+            rustix::io::fcntl_setfd(keep, FdFlags::empty()).map_err(Error::os("keep a descriptor"))
+        })
+    })
+}
+
+/// [`exec_sealed`], with so many descriptors from 3 on that stay open.
+pub(crate) fn exec_sealed_passing(args: &[&OsStr], count: u32) -> Result<Infallible> {
+    exec_sealed_keeping(args, || {
+        sys::keep_on_exec(count).map_err(Error::os("pass descriptors on"))
+    })
+}
+
+fn exec_sealed_keeping(args: &[&OsStr], keep: impl FnOnce() -> Result<()>) -> Result<Infallible> {
     let copy = match read_only_clone() {
         Some(copy) => copy,
         None => sealed_memfd()?,
     };
     sys::close_all_on_exec().map_err(Error::os("mark descriptors close-on-exec"))?;
-    if let Some(keep) = keep {
-        rustix::io::fcntl_setfd(keep, FdFlags::empty()).map_err(Error::os("keep a descriptor"))?;
-    }
+    keep()?;
     let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
     let mut command = Command::new(&path);
     let source = command.arg0("berth").args(args).env_clear().exec();

@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::ids::IdHelpers;
 use crate::log::LogDriver;
 use crate::proc::thread_count;
-use crate::{attached, changes, copy, health_run, probe, remove, supervise, tenant, volumes};
+use crate::{attached, changes, copy, health_run, oci, probe, remove, supervise, tenant, volumes};
 
 /// Hidden argument: outside, about to enter the container's user namespace.
 pub(crate) const SUPERVISE: &str = "__supervise";
@@ -45,6 +45,10 @@ pub(crate) const REMOVE: &str = "__remove";
 pub(crate) const REMOVE_VOLUME: &str = "__remove-volume";
 /// Hidden argument: one side of a copy, in a container.
 pub(crate) const COPY: &str = "__copy";
+/// Hidden argument: make a container of the runtime, from a sealed copy in its namespaces.
+pub(crate) const OCI_RUN: &str = "__oci-run";
+/// Hidden argument: run a program in a container of the runtime, from a sealed copy.
+pub(crate) const OCI_EXEC: &str = "__oci-exec";
 /// Hidden argument: tell what a container has changed.
 pub(crate) const CHANGES: &str = "__changes";
 /// Hidden argument: try out what this host can do.
@@ -211,6 +215,8 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
             Some(Start::parse(start).and_then(|start| supervise::inside(&start, mode, say)))
         }
         (EXEC, [dir]) => Some(tenant::inside(Path::new(dir), say)),
+        (OCI_RUN, [dir, ..]) => Some(oci::run_inside(Path::new(dir), say)),
+        (OCI_EXEC, [dir, ..]) => Some(oci::exec_inside(Path::new(dir))),
         (CHECK, [root, run_dir, id]) => {
             let id = id.to_string_lossy();
             Some(health_run::check(Path::new(root), Path::new(run_dir), &id))
@@ -243,6 +249,25 @@ pub fn dispatch(args: &[OsString], say: &mut dyn FnMut(&str)) -> Option<Result<u
         ),
         _ => None,
     }
+}
+
+/// Whose failure is told in another program's words: what a hidden argument goes on with for a container of the runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OciHalf {
+    /// Making a container.
+    Run,
+    /// Running a program in one.
+    Exec,
+}
+
+/// Whether `args`, as for [`dispatch`], are those of a container of the runtime; with the words that its caller has added.
+pub fn oci_half(args: &[OsString]) -> Option<(OciHalf, &[OsString])> {
+    let half = match args.first()?.to_str()? {
+        OCI_RUN => OciHalf::Run,
+        OCI_EXEC => OciHalf::Exec,
+        _ => return None,
+    };
+    Some((half, args.get(2..).unwrap_or_default()))
 }
 
 fn remove_inside([root, run_dir, id, volumes, helpers]: [&OsStr; 5]) -> Result<()> {

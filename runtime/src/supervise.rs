@@ -293,6 +293,8 @@ fn live(ready: &Ready<'_>, attendant: &mut Attendant<'_>) -> Result<u8> {
         program: &plan.program,
         ends,
         console: console.as_ref().map(Console::path),
+        preserve_fds: 0,
+        ends_with_parent: true,
         finish: Finish {
             seccomp: plan.filter.take().map(Arc::new),
             become_user: plan.become_user,

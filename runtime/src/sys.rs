@@ -38,6 +38,23 @@ pub(crate) fn close_all_on_exec() -> io::Result<()> {
     }
 }
 
+/// Leaves the descriptors from 3 on open for the next program, `count` of them. Fails when one is not open.
+pub(crate) fn keep_on_exec(count: u32) -> io::Result<()> {
+    for number in (3..).take(usize::try_from(count).unwrap_or_default()) {
+        // SAFETY: F_SETFD only changes a flag of a descriptor; a number that is none is an error.
+        if unsafe { libc::fcntl(number, libc::F_SETFD, 0) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a number is an open descriptor.
+pub(crate) fn is_open(number: RawFd) -> bool {
+    // SAFETY: F_GETFD only asks.
+    unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
+}
+
 /// Forks a child that waits until `go` is closed or written to and then executes `program`. The child keeps nothing open
 /// but stdio and has an empty environment. Only called while the process has one thread.
 pub(crate) fn spawn_later(
@@ -236,19 +253,31 @@ pub(crate) fn set_mount_read_only(tree: &OwnedFd) -> io::Result<()> {
 /// Gives the detached mount at `tree` attributes (`MOUNT_ATTR_*`), and where it is recursive all that is mounted below it.
 pub(crate) fn set_mount_attributes(tree: &OwnedFd, set: u64, recursive: bool) -> io::Result<()> {
     let flags = if recursive { libc::AT_RECURSIVE } else { 0 };
-    set_attributes(tree.as_raw_fd(), c"", flags, set)
+    set_attributes(tree.as_raw_fd(), c"", flags, set, 0)
+}
+
+/// Gives the detached mount at `tree` a propagation (`MS_SHARED` and its like), and where it is recursive all below it.
+pub(crate) fn set_mount_propagation(tree: &OwnedFd, kind: u64, recursive: bool) -> io::Result<()> {
+    let flags = if recursive { libc::AT_RECURSIVE } else { 0 };
+    set_attributes(tree.as_raw_fd(), c"", flags, 0, kind)
 }
 
 /// Makes the mount at the absolute `path` read-only in this mount namespace.
 pub(crate) fn remount_read_only(path: &CStr) -> io::Result<()> {
-    set_attributes(libc::AT_FDCWD, path, 0, libc::MOUNT_ATTR_RDONLY)
+    set_attributes(libc::AT_FDCWD, path, 0, libc::MOUNT_ATTR_RDONLY, 0)
 }
 
-fn set_attributes(dir: RawFd, path: &CStr, flags: libc::c_int, set: u64) -> io::Result<()> {
+fn set_attributes(
+    dir: RawFd,
+    path: &CStr,
+    flags: libc::c_int,
+    set: u64,
+    propagation: u64,
+) -> io::Result<()> {
     let attr = libc::mount_attr {
         attr_set: set,
         attr_clr: 0,
-        propagation: 0,
+        propagation,
         userns_fd: 0,
     };
     let size = std::mem::size_of::<libc::mount_attr>();

@@ -118,6 +118,7 @@ fn finish(request: &Request) -> Result<Finish> {
             .transpose()?
             .map(Arc::new),
         init: false,
+        listens: false,
         join_user,
         cgroup: request.cgroup.and_then(sys::inherited).map(Arc::new),
         size: terminal::own_size().filter(|_| request.terminal),

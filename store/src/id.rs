@@ -66,6 +66,13 @@ macro_rules! id_type {
                 Self(sha2::Sha256::digest(bytes).into())
             }
 
+            /// The id of what is left to read.
+            pub fn of_reader(from: &mut dyn std::io::Read) -> std::io::Result<Self> {
+                let mut hash = sha2::Sha256::new();
+                std::io::copy(from, &mut hash)?;
+                Ok(Self(hash.finalize().into()))
+            }
+
             /// The raw bytes.
             pub const fn as_bytes(&self) -> &[u8; 32] {
                 &self.0

@@ -99,6 +99,22 @@ pub enum Error {
         /// The limit with its unit.
         limit: String,
     },
+    /// One of systemd's programs failed.
+    #[error("{command} failed: {why}")]
+    Systemd {
+        /// The command as it is typed.
+        command: String,
+        /// What it said last, or how it ended.
+        why: String,
+        /// Why it could not be executed.
+        source: Option<std::io::Error>,
+    },
+    /// There is no systemd to speak to.
+    #[error("cannot reach systemd: {why}")]
+    NoSystemd {
+        /// How that showed.
+        why: String,
+    },
     /// A line of a quadlet that cannot be honoured.
     #[error("cannot use {file}: line {line}: {why}")]
     Quadlet {
@@ -117,6 +133,9 @@ impl Error {
         match self {
             Self::Name { .. } => Some("choose another name with --name"),
             Self::Unreplaced { .. } => Some("give each a value with --set NAME=VALUE"),
+            Self::NoSystemd { .. } => {
+                Some("with --no-systemd berth does the rest and prints what it would run")
+            }
             _ => None,
         }
     }

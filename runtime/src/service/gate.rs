@@ -1,0 +1,174 @@
+//! Whether a service that was started is up: the gate that an installation or update passes, or is undone.
+//!
+//! That systemd's start of a service returned means what its type means: for `notify`, `dbus` and `oneshot` that the
+//! program said or did something, for `simple`, `exec` and `forking` no more than that there was a process. Such a one is
+//! watched for a while: it has to stay active, with one main process, started once. Then its health check has to succeed,
+//! where it has one. All of it before a deadline.
+
+use std::time::Duration;
+
+use super::systemd::{Active, Manager, UnitState};
+use crate::error::Result;
+
+/// Between two looks at the unit, and between two checks of its health.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What is asked of a service that was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateOptions {
+    /// How long all of it may take.
+    pub deadline: Duration,
+    /// How long a program that cannot say that it is ready has to stay up.
+    pub settle: Duration,
+}
+
+impl Default for GateOptions {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(30),
+            settle: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The time as the gate knows it.
+pub trait Clock {
+    /// How long ago something was that never changes.
+    fn now(&self) -> Duration;
+    /// Lets time pass.
+    fn sleep(&self, time: Duration);
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is up and well.
+    Ready,
+    /// It is not, since.
+    Failed(String),
+}
+
+/// Asks a service how it is: `None` when it is well, else what is wrong.
+pub type HealthCheck<'a> = dyn FnMut() -> Result<Option<String>> + 'a;
+
+/// Starts `unit` and tells whether it came up. A manager that only prints is believed.
+///
+/// # Errors
+/// When systemd cannot be asked. That the service did not come up is a [`Verdict`].
+pub fn start_and_watch(
+    manager: &dyn Manager,
+    unit: &str,
+    options: &GateOptions,
+    clock: &dyn Clock,
+    health: Option<&mut HealthCheck<'_>>,
+) -> Result<Verdict> {
+    manager.begin(unit)?;
+    match manager.acts() {
+        true => watch(manager, unit, options, clock, health),
+        false => Ok(Verdict::Ready),
+    }
+}
+
+/// Tells whether `unit`, which was asked to start, comes up.
+pub fn watch(
+    manager: &dyn Manager,
+    unit: &str,
+    options: &GateOptions,
+    clock: &dyn Clock,
+    mut health: Option<&mut HealthCheck<'_>>,
+) -> Result<Verdict> {
+    let end = clock.now() + options.deadline;
+    let mut first: Option<(UnitState, Duration)> = None;
+    let mut ails = None;
+    loop {
+        let state = manager.state(unit)?;
+        let now = clock.now();
+        match look(&state) {
+            Look::Over(verdict) => return Ok(verdict),
+            Look::Wait => {}
+            Look::Up => {
+                let (start, since) = first.get_or_insert_with(|| (state.clone(), now));
+                if let Some(why) = changed(start, &state) {
+                    return Ok(Verdict::Failed(why));
+                }
+                if says_itself(&state) || now.saturating_sub(*since) >= options.settle {
+                    match health.as_deref_mut().map_or(Ok(None), |check| check())? {
+                        None => return Ok(Verdict::Ready),
+                        Some(why) => ails = Some(why),
+                    }
+                }
+            }
+        }
+        if clock.now() >= end {
+            return Ok(Verdict::Failed(too_late(&state, options, ails)));
+        }
+        clock.sleep(LOOK_EVERY.min(end.saturating_sub(clock.now())));
+    }
+}
+
+enum Look {
+    Up,
+    Wait,
+    Over(Verdict),
+}
+
+fn look(state: &UnitState) -> Look {
+    let over = |why: String| Look::Over(Verdict::Failed(why));
+    match state.active {
+        _ if !["loaded", ""].contains(&state.load.as_str()) => {
+            over(format!("its unit is {}", state.load))
+        }
+        Active::Active | Active::Reloading => Look::Up,
+        Active::Failed => over(format!("it failed: {}", ended(state))),
+        // It ended, and systemd is about to try again.
+        Active::Activating if state.sub.starts_with("auto-restart") => {
+            over(format!("it ended: {}", ended(state)))
+        }
+        Active::Activating | Active::Deactivating => Look::Wait,
+        Active::Inactive if state.has_job => Look::Wait,
+        Active::Inactive if !state.condition => {
+            over("a condition of its unit does not hold".into())
+        }
+        // Its work is done; there is nothing that has to stay up.
+        Active::Inactive if state.kind == "oneshot" && state.result == "success" => {
+            Look::Over(Verdict::Ready)
+        }
+        Active::Inactive => over(format!("it ended: {}", ended(state))),
+    }
+}
+
+/// What shows that the program was started again since it was first seen.
+fn changed(first: &UnitState, now: &UnitState) -> Option<String> {
+    let again = now.restarts > first.restarts
+        || now.invocation != first.invocation
+        || (!says_itself(now) && first.main_pid.is_some() && now.main_pid != first.main_pid);
+    again.then(|| format!("it was started again: {}", ended(now)))
+}
+
+/// Whether systemd waits for a word of the program before it takes it for started.
+fn says_itself(state: &UnitState) -> bool {
+    ["notify", "notify-reload", "dbus", "oneshot"].contains(&state.kind.as_str())
+}
+
+fn ended(state: &UnitState) -> String {
+    match state.result.as_str() {
+        "exit-code" => format!("exit code {}", state.exit_status),
+        "signal" | "core-dump" => format!("signal {}", state.exit_status),
+        "" | "success" => format!("exit code {}", state.exit_status),
+        other => other.to_owned(),
+    }
+}
+
+fn too_late(state: &UnitState, options: &GateOptions, ails: Option<String>) -> String {
+    let seconds = options.deadline.as_secs_f64();
+    match ails {
+        Some(why) => format!("it was not well within {seconds} seconds: {why}"),
+        None => format!(
+            "it was not ready within {seconds} seconds: it is {}",
+            state.active.name()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;
