@@ -116,3 +116,6 @@ pub use update::{Changes, UpdatePlan, plan_update, set_by_user, update};
 pub use variables::parse_set;
 pub use wanted::{IdRange, IdRanges, Runtime, Scope, Wanted};
 pub use world::{Health, Outcome, Recovered, World, WorldOptions};
+
+#[cfg(test)]
+mod tests;
