@@ -9,7 +9,7 @@ mod limits;
 mod log;
 mod mounts;
 mod network;
-mod pairs_file;
+pub(crate) mod pairs_file;
 mod process;
 mod security;
 
@@ -215,7 +215,7 @@ fn replace(
 }
 
 /// The image, when the repository and it are there.
-fn find_here(
+pub(crate) fn find_here(
     name: &str,
     context: &Context,
 ) -> Result<Option<(Repo, Image, Option<store::Lock>)>, Failure> {
@@ -232,7 +232,7 @@ fn find_here(
 
 /// An image that is only read where it is, as skopeo's transport stored it, is taken into our own repository: a container
 /// leaves nothing in somebody else's.
-fn own(
+pub(crate) fn own(
     found: Repo,
     image: Image,
     lock: Option<store::Lock>,

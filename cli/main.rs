@@ -20,6 +20,7 @@ mod progress;
 mod prompt;
 mod quick;
 mod report;
+mod services;
 mod template;
 
 use std::process::ExitCode;

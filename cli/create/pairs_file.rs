@@ -13,7 +13,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// Reads the pairs of a file in their order. A line without `=` has no value.
-pub(super) fn read(path: &str) -> Result<Vec<(String, Option<String>)>, Failure> {
+pub(crate) fn read(path: &str) -> Result<Vec<(String, Option<String>)>, Failure> {
     let fail = |why: String| Failure::new(format!("cannot read {path}: {why}"));
     let mut bytes = Vec::new();
     std::fs::File::open(path)

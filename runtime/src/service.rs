@@ -11,6 +11,13 @@
 //! wanted ──────────┘
 //! ```
 //!
+//! What was rendered is deployed by one of four changes, install, update, rollback and uninstall, each wholly or not at all
+//! (`world.rs` says how one is decided, `converge.rs` how it is done, and done again after a crash):
+//!
+//! ```text
+//! Rendered ─► stage ─► journal ─► converge: slot, host files, unit, link ─► start and gate ─► journal gone
+//! ```
+//!
 //! # Invariants
 //!
 //! - Rendering is pure: it touches no file, so that everything is known and checked before anything is stopped or written.
@@ -20,8 +27,11 @@
 
 mod config;
 mod contract;
+mod converge;
+mod deployment;
 mod document;
 mod error;
+mod event;
 mod exported;
 mod exports;
 mod gate;
@@ -31,37 +41,73 @@ mod host_change;
 mod host_files;
 mod host_plan;
 mod info;
+mod install;
+mod journal;
 mod lint;
 mod manifest;
 mod name;
+mod once;
+mod order;
+mod places;
+mod put;
 mod quadlet;
+mod refused;
 mod render;
 mod rendered;
+mod repair;
+mod rollback;
+mod slots;
+mod stage;
+mod state;
 mod systemctl;
 mod systemd;
 mod template;
 mod tmpfiles;
+mod uninstall;
 mod unit;
+mod update;
 mod user_config;
 mod values;
 mod variables;
 mod wanted;
+mod world;
 
 pub use contract::Variables;
+pub use converge::chain;
+pub use deployment::{Deployment, Service};
 pub use error::Error;
+pub use event::{Event, Step};
 pub use exports::Exports;
 pub use gate::{Clock, GateOptions, HealthCheck, Verdict, start_and_watch, watch};
 pub use host_apply::HostTold;
 pub use host_change::{HostChange, HostStep};
 pub use host_files::{HostFiles, KeepOptions, Tracked};
 pub use info::{INFO, Info};
+pub use install::{
+    find_remote, followers, install, is_present, keep, plan_install, revision_of_remote,
+};
+pub use journal::Verb;
 pub use lint::{Finding, Linted, lint};
 pub use manifest::Manifest;
 pub use name::ServiceName;
+pub use once::{OnceBundle, once};
+pub use order::{Installer, Order, Plan, is_plain, quadlet_of};
+pub use places::Places;
 pub use quadlet::{Quadlet, Surroundings};
+pub use refused::read as refused_images;
 pub use render::render;
 pub use rendered::{HostContent, HostFile, HostFileKind, Rendered};
+pub use repair::{Repaired, repair};
+pub use rollback::rollback;
+pub use slots::KEEP_MIN;
+pub use stage::Root;
 pub use systemctl::{Printing, Systemctl, SystemctlOptions};
 pub use systemd::{Active, Manager, UnitState};
+pub use uninstall::uninstall;
+pub use update::{Changes, UpdatePlan, plan_update, set_by_user, update};
 pub use variables::parse_set;
 pub use wanted::{IdRange, IdRanges, Runtime, Scope, Wanted};
+pub use world::{Health, Outcome, Recovered, World, WorldOptions};
+
+#[cfg(test)]
+mod tests;

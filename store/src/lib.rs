@@ -172,7 +172,7 @@ pub use import::{ImportedLayer, LayerLimits, LayerOrigin, import_layer, mend_lay
 pub use kept_blob::{BlobKeeper, is_blob_kept, open_kept_blob};
 pub use layer::{Layer, known_layer, stored_layer};
 pub use list::{ListDepth, Listed, ListedKind, list};
-pub use lock::{Lock, LockKind, LockWait};
+pub use lock::{Lock, LockKind, LockWait, lock_file};
 pub use mend::Broken;
 pub use mend_local::{MendedLocally, mend_locally};
 pub use mode::Mode;

@@ -66,6 +66,19 @@ impl Lock {
 /// Between two tries; the kernel has no wait with a timeout for these locks.
 const POLL_MS: u64 = 20;
 
+/// Locks the file at `path`, which is made when it is missing, for whoever keeps something of his own beside a repository.
+pub fn lock_file(path: &Path, kind: LockKind, wait: &LockWait<'_>) -> Result<Lock> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|it| it.to_str()))
+    else {
+        return Err(Error::Refused {
+            verb: "lock",
+            thing: path.display().to_string(),
+            why: "it names no file".into(),
+        });
+    };
+    lock(&Dir::open(parent)?, name, kind, wait)
+}
+
 /// Locks `name` in `dir`.
 pub(crate) fn lock(dir: &Dir, name: &str, kind: LockKind, wait: &LockWait<'_>) -> Result<Lock> {
     let file = dir.open_or_create(name, 0o660)?;

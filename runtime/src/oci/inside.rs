@@ -34,6 +34,8 @@ pub(crate) const WORK: &str = ".berth-work";
 
 /// Does what the documents in `dir` say, and gives the exit code of this process.
 pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
+    // The kernel has named us after the descriptor that we were started from, and `systemctl status` shows that name.
+    rustix::thread::set_name(c"berth").ok();
     let request: Request = document::read(&dir.join(REQUEST))?;
     let mut record = state::read(dir)?.ok_or_else(|| Error::NoOci {
         id: dir

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use super::name::ServiceName;
+
 /// An error of a service.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -99,6 +101,124 @@ pub enum Error {
         /// The limit with its unit.
         limit: String,
     },
+    /// There is a service of this name.
+    #[error("{name} already present")]
+    Present {
+        /// The name.
+        name: ServiceName,
+    },
+    /// There is no service of this name.
+    #[error("System container '{name}' is not installed")]
+    NotInstalled {
+        /// The name.
+        name: ServiceName,
+    },
+    /// A file that is to be written belongs to somebody else.
+    #[error("The file {} already exists.", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The service came with the system.
+    #[error("Cannot {verb} a preinstalled container")]
+    Preinstalled {
+        /// What was asked.
+        verb: &'static str,
+    },
+    /// The link of a service leads to nothing.
+    #[error("cannot find the current deployment of service {name}")]
+    NoCurrent {
+        /// The service.
+        name: ServiceName,
+    },
+    /// There is nothing to go back to.
+    #[error("Cannot find a previous deployment to rollback located at {}", path.display())]
+    NoPrevious {
+        /// Where one would be.
+        path: PathBuf,
+    },
+    /// A deployment without its unit.
+    #[error("cannot use deployment {}: it may be corrupted, its unit is missing", path.display())]
+    Corrupted {
+        /// The deployment.
+        path: PathBuf,
+    },
+    /// A deployment that a journal names is nowhere.
+    #[error("cannot find deployment {}", path.display())]
+    LostDeployment {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The root file system of `--rootfs` is not there.
+    #[error("cannot use {}: the remote rootfs does not exist", path.display())]
+    NoRemote {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// What `--rootfs` names is none.
+    #[error("--rootfs was specified but the given location does not contain a rootfs: {}", path.display())]
+    RemoteWithoutRoot {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// Other services run from the root of this one.
+    #[error(
+        "cannot uninstall service {name}: {} from its root file system",
+        running(users)
+    )]
+    PointedTo {
+        /// The service.
+        name: ServiceName,
+        /// The others.
+        users: Vec<ServiceName>,
+    },
+    /// An update would put more on the host.
+    #[error(
+        "cannot update service {name}: it would add to the host: {}",
+        paths_listed(paths)
+    )]
+    AddsPaths {
+        /// The service.
+        name: ServiceName,
+        /// What it would add.
+        paths: Vec<PathBuf>,
+    },
+    /// A service was started and is not up.
+    #[error("service {name} did not come up: {why}")]
+    NotUp {
+        /// The service.
+        name: ServiceName,
+        /// What it did instead.
+        why: String,
+    },
+    /// A change failed, and everything is as it was before.
+    #[error("cannot {verb} service {name}, everything is as it was before")]
+    Undone {
+        /// What was asked.
+        verb: &'static str,
+        /// The service.
+        name: ServiceName,
+        /// Why not.
+        source: Box<crate::Error>,
+    },
+    /// A change failed and cannot be undone either.
+    #[error("cannot {verb} service {name}, nor undo what was done: {why}")]
+    Stuck {
+        /// What was asked.
+        verb: &'static str,
+        /// The service.
+        name: ServiceName,
+        /// Why not.
+        why: String,
+    },
+    /// A journal of another berth.
+    #[error("cannot read journal {}: its version is {version}", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        version: u32,
+    },
     /// One of systemd's programs failed.
     #[error("{command} failed: {why}")]
     Systemd {
@@ -136,6 +256,10 @@ impl Error {
             Self::NoSystemd { .. } => {
                 Some("with --no-systemd berth does the rest and prints what it would run")
             }
+            Self::NotInstalled { .. } => Some("`berth services -a` lists what is installed"),
+            Self::AddsPaths { .. } => Some("with --yes it may"),
+            Self::Stuck { .. } => Some("put right what is in the way, then: berth repair"),
+            Self::PointedTo { .. } => Some("uninstall them first"),
             _ => None,
         }
     }
@@ -145,4 +269,18 @@ impl Error {
 fn quoted(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("''{name}''")).collect();
     quoted.join(", ")
+}
+
+fn running(names: &[ServiceName]) -> String {
+    let verb = if names.len() == 1 { "runs" } else { "run" };
+    let names: Vec<&str> = names.iter().map(ServiceName::as_str).collect();
+    format!("{} {verb}", names.join(", "))
+}
+
+fn paths_listed(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    paths.join(", ")
 }

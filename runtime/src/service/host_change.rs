@@ -257,7 +257,7 @@ fn exists(path: &Path) -> String {
 }
 
 /// `F.new` of the file `F`.
-fn beside(path: &Path) -> PathBuf {
+pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     name.into()

@@ -1,0 +1,205 @@
+//! Kill -9 before and after every step of every change, one process for each: what the next command makes of it is what
+//! was there before or what was to be, whole.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use runtime::service::{Event, Service, repair};
+
+use crate::pretend::BROKEN;
+use crate::setup::{ONE, Setup, Shape, TWO, quiet, web};
+use crate::snapshot::{Snapshot, difference, same};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Install,
+    Update,
+    FailingUpdate,
+    Rollback,
+    Uninstall,
+}
+
+const ALL: [Work; 5] = [
+    Work::Install,
+    Work::Update,
+    Work::FailingUpdate,
+    Work::Rollback,
+    Work::Uninstall,
+];
+
+/// The fewest places that the process is killed at, over all changes.
+const KILLS_MIN: usize = 200;
+
+/// Everything that is there before the change.
+fn prepare(work: Work, place: &Path) -> Setup {
+    let setup = Setup::at(place);
+    if work == Work::Install {
+        return setup;
+    }
+    setup.install(&mut quiet(), ONE).expect("installed");
+    setup.systemd.up("web.service");
+    if work != Work::Uninstall {
+        // Both slots are taken, so that an update has a victim.
+        setup.update(&mut quiet(), TWO).expect("updated");
+    }
+    if work == Work::Update || work == Work::FailingUpdate {
+        let mut shape = Shape::new(1);
+        shape.files.push(("usr/bin/another", "third"));
+        if work == Work::FailingUpdate {
+            shape.unit = shape
+                .unit
+                .replace("[Install]", &format!("{BROKEN}\n[Install]"));
+        }
+        shape.make(&setup.repo, "example.org/web:3");
+    }
+    setup
+}
+
+fn perform(work: Work, setup: &Setup, told: &mut dyn FnMut(Event<'_>)) {
+    match work {
+        Work::Install => setup.install(told, ONE).map(drop).expect("installed"),
+        Work::Update => {
+            let done = setup.update(told, "example.org/web:3");
+            done.map(drop).expect("updated");
+        }
+        Work::FailingUpdate => {
+            setup
+                .update(told, "example.org/web:3")
+                .expect_err("it does not come up");
+        }
+        Work::Rollback => setup.rollback(told).map(drop).expect("rolled back"),
+        Work::Uninstall => setup.uninstall(told).expect("uninstalled"),
+    }
+}
+
+/// The process that is killed. It does nothing when it is run as one of the tests.
+#[test]
+fn child() {
+    let Ok(job) = std::env::var("BERTH_KILL") else {
+        return;
+    };
+    let mut words = job.splitn(3, ' ');
+    let name = words.next().expect("a change");
+    let at: usize = words
+        .next()
+        .and_then(|it| it.parse().ok())
+        .expect("a number");
+    let place = Path::new(words.next().expect("a place"));
+    let work = ALL
+        .into_iter()
+        .find(|it| format!("{it:?}") == name)
+        .expect("a change");
+    let setup = Setup::at(place);
+    let mut seen = 0;
+    perform(work, &setup, &mut |event| {
+        if matches!(event, Event::Said(_)) {
+            return;
+        }
+        seen += 1;
+        if seen == at {
+            std::fs::write(place.join("killed"), format!("{event:?}")).expect("note");
+            let this = rustix::process::getpid();
+            rustix::process::kill_process(this, rustix::process::Signal::KILL).expect("kill");
+        }
+    });
+}
+
+/// Performs the change and kills it at event number `at`; which one that was, or `None` when it came to its end.
+fn run(work: Work, at: usize, place: &Path) -> Option<String> {
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "kill::child", "--nocapture", "--test-threads=1"])
+        .env("BERTH_KILL", format!("{work:?} {at} {}", place.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .expect("run");
+    let status = output.status;
+    if status.signal() == Some(9) {
+        return Some(std::fs::read_to_string(place.join("killed")).expect("a note"));
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(status.success(), "{work:?} {at}: {status}\n{said}");
+    None
+}
+
+/// What the change makes of it when nobody interferes.
+fn undisturbed(work: Work) -> (Snapshot, Snapshot) {
+    let temp = tempfile::tempdir().expect("a directory");
+    let setup = prepare(work, temp.path());
+    let before = setup.snapshot();
+    perform(work, &setup, &mut quiet());
+    assert_eq!(setup.leftovers(), Vec::<String>::new());
+    (before, setup.snapshot())
+}
+
+fn kill_everywhere(work: Work) -> usize {
+    let (before, after) = undisturbed(work);
+    let (mut olds, mut news) = (0, 0);
+    for at in 1.. {
+        let temp = tempfile::tempdir().expect("a directory");
+        let setup = prepare(work, temp.path());
+        same(&setup.snapshot(), &before, "each run begins the same");
+        let Some(event) = run(work, at, temp.path()) else {
+            break;
+        };
+        let what = format!("{work:?} killed at {at}: {event}");
+        check_between(work, &setup, &what);
+        setup.world(&mut quiet(), repair).expect(&what);
+        let found = setup.snapshot();
+        match (difference(&found, &before), difference(&found, &after)) {
+            (None, _) => olds += 1,
+            (_, None) => news += 1,
+            (Some(old), Some(new)) => panic!("{what}: is neither\nnot old: {old}\nnot new: {new}"),
+        }
+        assert_eq!(setup.leftovers(), Vec::<String>::new(), "{what}");
+        setup.world(&mut quiet(), repair).expect(&what);
+        same(&setup.snapshot(), &found, &what);
+    }
+    match work {
+        Work::FailingUpdate => assert_eq!(news, 0, "the old one stays"),
+        _ => assert!(olds > 0 && news > 0, "{work:?}: {olds} old, {news} new"),
+    }
+    olds + news
+}
+
+/// Before anybody repairs anything: the link and the unit on disk lead to deployments that are whole.
+fn check_between(work: Work, setup: &Setup, what: &str) {
+    let destination = |text: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("WorkingDirectory="));
+        Path::new(line.expect("a directory")).to_owned()
+    };
+    if let Ok(text) = std::fs::read_to_string(setup.dir.join("units/web.service")) {
+        let slot = destination(&text);
+        let own = std::fs::read_to_string(slot.join("web.service"));
+        assert_eq!(
+            own.ok().as_deref(),
+            Some(&*text),
+            "{what}: the unit is its deployment's"
+        );
+        assert!(slot.join("rootfs/usr/bin/program").is_file(), "{what}");
+    } else {
+        assert!(
+            matches!(work, Work::Install | Work::Uninstall),
+            "{what}: there is a unit"
+        );
+    }
+    match Service::find(&setup.places, &web()).expect(what) {
+        Some(service) => assert!(
+            service.current().is_ok(),
+            "{what}: the link leads somewhere"
+        ),
+        None => assert!(
+            matches!(work, Work::Install | Work::Uninstall),
+            "{what}: there is a link"
+        ),
+    }
+}
+
+#[test]
+fn kill_at_every_step_leaves_the_old_or_the_new() {
+    let kills: usize = ALL.into_iter().map(kill_everywhere).sum();
+    assert!(kills >= KILLS_MIN, "{kills} kills");
+}
