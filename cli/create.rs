@@ -214,6 +214,18 @@ fn replace(
     }
 }
 
+/// An image that is here, for a container, a mount or a service to hold: in a repository that we may write to.
+pub(crate) fn image_to_keep(
+    name: &str,
+    context: &Context,
+) -> Result<(Repo, Image, Option<store::Lock>), Failure> {
+    let (repo, image, lock) = find_here(name, context)?.ok_or_else(|| store::Error::NotFound {
+        what: "image",
+        name: name.to_owned(),
+    })?;
+    own(repo, image, lock, context)
+}
+
 /// The image, when the repository and it are there.
 pub(crate) fn find_here(
     name: &str,

@@ -11,6 +11,7 @@ mod support;
 
 mod airgap;
 mod alone;
+mod atomic;
 mod auth;
 mod basics;
 mod checkout;

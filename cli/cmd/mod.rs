@@ -25,6 +25,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod mount;
 pub(crate) mod oci;
 pub(crate) mod pause;
 pub(crate) mod port;

@@ -145,6 +145,12 @@ impl PullFlags {
         flags
     }
 
+    /// The same with the credentials `USER[:PASSWORD]`.
+    pub(crate) fn with_credentials(mut self, creds: &str) -> Result<Self, Failure> {
+        self.auth.set_creds(creds)?;
+        Ok(self)
+    }
+
     /// Pulls one source under its own name, for commands that need an image to be there.
     pub(crate) fn pull_source(
         &self,
