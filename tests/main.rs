@@ -38,6 +38,7 @@ mod modes;
 mod nets;
 mod network;
 mod no_overlay;
+mod oci;
 mod ostree_compat;
 mod out;
 mod plumbing;
