@@ -11,6 +11,7 @@ mod support;
 
 mod airgap;
 mod alone;
+mod atomic;
 mod auth;
 mod basics;
 mod checkout;
@@ -37,6 +38,7 @@ mod modes;
 mod nets;
 mod network;
 mod no_overlay;
+mod oci;
 mod ostree_compat;
 mod out;
 mod plumbing;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::{berth, checkouts, image, install, tmpfiles, unit};
+use super::example::{berth, checkouts, image, install, tmpfiles, unit};
 use crate::support::{Home, read_json};
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::{UNIT, berth, checkouts, image, image_with, install, unit};
+use super::example::{UNIT, berth, checkouts, image, image_with, install, unit};
 use crate::support::{Home, User};
 
 fn stderr_is(ran: &crate::support::user::Ran, text: &str) {
