@@ -48,6 +48,7 @@ mod reflink;
 mod refs;
 mod repo;
 mod run;
+mod services;
 mod signatures;
 mod sources;
 mod stats;
