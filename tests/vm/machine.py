@@ -9,9 +9,9 @@ import time
 
 MEMORY_MIB = 2048
 CPUS = 2
-# For one whole boot, and for one line: a test takes at most 180 s, a boot 30 to 120 (busy).
-SECONDS = 1800
-SECONDS_SILENT = 240
+# For one whole boot, and for one line: a test takes at most 300 s, a boot 30 to 200 (busy).
+SECONDS = 3600
+SECONDS_SILENT = 400
 
 
 class Silent(Exception):

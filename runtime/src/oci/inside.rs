@@ -25,7 +25,7 @@ use crate::signals::Signals;
 use crate::stdio::{Ends, Stdio};
 use crate::terminal::{Console, own_size};
 use crate::walls::{self, Walls};
-use crate::{overlay, pivotable, relay, sys};
+use crate::{cgroup, overlay, pivotable, relay, sys};
 
 /// Where changes of a root go that are thrown away, in the bundle.
 pub(crate) const UPPER: &str = ".berth-upper";
@@ -34,6 +34,8 @@ pub(crate) const WORK: &str = ".berth-work";
 
 /// Does what the documents in `dir` say, and gives the exit code of this process.
 pub(crate) fn inside(dir: &Path, say: &mut dyn FnMut(&str)) -> Result<u8> {
+    // The kernel has named us after the descriptor that we were started from, and `systemctl status` shows that name.
+    rustix::thread::set_name(c"berth").ok();
     let request: Request = document::read(&dir.join(REQUEST))?;
     let mut record = state::read(dir)?.ok_or_else(|| Error::NoOci {
         id: dir
@@ -169,10 +171,12 @@ fn prepare_root(
     if record.discards {
         discard(record)?;
     }
-    let (early, late) = late::part(made, root)?;
+    let hides_groups = request.is_root && !cgroup::host_is_unified()?;
+    let (early, late) = late::part(made, root, hides_groups)?;
     let inside = InRoot::open(&record.rootfs)?;
     walls::check_root(&inside)?;
     early.iter().try_for_each(|made| made.place(&inside))?;
+    late::make_places(&late, &inside)?;
     if late
         .iter()
         .any(|made| made.destination == Path::new("/dev"))

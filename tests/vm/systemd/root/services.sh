@@ -17,6 +17,8 @@ test_hello_world() {
     answers 8101 'Hi root'
     logged hello 'listening on 8101'
     within "$(systemctl status hello)" 'active (running)'
+    # A simple service has no other way to tell how it ended than that berth stays.
+    within "$(systemctl status hello)" "Main PID: $(property hello MainPID) (berth)"
     within "$(berth services)" hello
     berth stop hello
     # It was asked, and not killed.
@@ -86,6 +88,8 @@ test_limits_are_real() {
     answers 8104 'start 1'
     group=$(sed 's/^0:://' "/proc/$(property narrow MainPID)/cgroup")
     within "$group" /system.slice/narrow.service
+    # systemd writes what it knows of to its groups again.
+    systemctl daemon-reload
     same 33554432 "$(cat "/sys/fs/cgroup$group/memory.max")"
     same 20 "$(cat "/sys/fs/cgroup$group/pids.max")"
     status 137 berth run-in narrow dd if=/dev/zero of=/dev/null bs=100M count=1
