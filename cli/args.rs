@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::atomic;
 use crate::cmd;
 use crate::context::Context;
 use crate::report::Failure;
@@ -118,7 +119,9 @@ pub(crate) enum Command {
     Ls(cmd::ls::LsArgs),
     Cat(cmd::cat::CatArgs),
     Checkout(cmd::checkout::CheckoutArgs),
+    RunIn(cmd::run_in::RunInArgs),
     Save(cmd::save::SaveArgs),
+    Services(cmd::services::ServicesArgs),
     Load(cmd::load::LoadArgs),
     Push(cmd::push::PushArgs),
     Copy(cmd::copy::CopyArgs),
@@ -157,6 +160,9 @@ pub(crate) enum Command {
     Info(cmd::info::InfoArgs),
     Lint(cmd::lint::LintArgs),
     Doctor(cmd::doctor::DoctorArgs),
+    Mount(cmd::mount::MountArgs),
+    Umount(cmd::mount::UmountArgs),
+    Atomic(atomic::AtomicArgs),
     Oci(cmd::oci::OciArgs),
     Completion(cmd::completion::CompletionArgs),
     Version(cmd::version::VersionArgs),
@@ -165,8 +171,10 @@ pub(crate) enum Command {
 impl Command {
     /// Hands over the words of a command that reads its own.
     pub(crate) fn give(&mut self, words: Vec<OsString>) {
-        if let Self::Oci(args) = self {
-            args.words = words;
+        match self {
+            Self::Oci(args) => args.words = words,
+            Self::Atomic(args) => args.words = words,
+            _ => {}
         }
     }
 
@@ -184,6 +192,8 @@ impl Command {
             Self::Ls(args) => cmd::ls::ls(args, context),
             Self::Cat(args) => cmd::cat::cat(args, context),
             Self::Checkout(args) => cmd::checkout::checkout(args, context),
+            Self::RunIn(args) => cmd::run_in::run_in(args, context),
+            Self::Services(args) => cmd::services::services(args, context),
             Self::Save(args) => cmd::save::save(args, context),
             Self::Load(args) => cmd::load::load(args, context),
             Self::Push(args) => cmd::push::push(args, context),
@@ -223,6 +233,9 @@ impl Command {
             Self::Info(args) => cmd::info::info(args, context),
             Self::Lint(args) => cmd::lint::lint(args, context),
             Self::Doctor(args) => cmd::doctor::doctor(args, context),
+            Self::Mount(args) => cmd::mount::mount(args, context),
+            Self::Umount(args) => cmd::mount::umount(args, context),
+            Self::Atomic(args) => Ok(atomic::atomic(args, context)),
             Self::Oci(args) => cmd::oci::oci(&args.words, context),
             Self::Completion(args) => cmd::completion::completion(args, context),
             Self::Version(args) => cmd::version::version(args, context),

@@ -30,6 +30,12 @@ impl AuthFlags {
         self.file.files()
     }
 
+    /// Takes `USER[:PASSWORD]` for what was given.
+    pub(crate) fn set_creds(&mut self, creds: &str) -> Result<(), Failure> {
+        self.creds = Some(creds.parse()?);
+        Ok(())
+    }
+
     /// The credentials that the user gave, or gives now.
     pub(crate) fn credentials(&self) -> Result<Option<Credentials>, Failure> {
         let Some(Creds { user, password }) = &self.creds else {

@@ -9,9 +9,9 @@ use std::path::Path;
 use crate::quick::command_of;
 
 /// Names that stand for a command.
-const NAMES: [(&str, &str); 2] = [("runc", "oci"), ("berth-oci", "oci")];
+const NAMES: [(&str, &str); 3] = [("runc", "oci"), ("berth-oci", "oci"), ("atomic", "atomic")];
 /// Commands with words of their own.
-const OWN_WORDS: [&str; 1] = ["oci"];
+const OWN_WORDS: [&str; 2] = ["oci", "atomic"];
 
 /// The command line as it would have been typed with berth's own name.
 pub(crate) fn command_line(argv: Vec<OsString>) -> Vec<OsString> {
@@ -51,6 +51,10 @@ mod tests {
         for (typed, meant) in [
             ("/usr/bin/runc --root /r list", "berth oci --root /r list"),
             ("berth-oci", "berth oci"),
+            (
+                "/usr/bin/atomic -y images list",
+                "berth atomic -y images list",
+            ),
             ("/x/berth run runc", "/x/berth run runc"),
             ("runc2 list", "runc2 list"),
         ] {

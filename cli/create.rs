@@ -23,6 +23,7 @@ use store::{Image, LockKind, Repo};
 use crate::cmd::pull::{self, PullFlags};
 use crate::context::{Context, env};
 use crate::report::Failure;
+use crate::units;
 
 /// What berth itself failing exits with, as podman does.
 pub(crate) const BERTH_FAILED: u8 = 125;
@@ -133,6 +134,9 @@ impl CreateFlags {
         settings: Settings,
         context: &Context,
     ) -> Result<(runtime::Container, StartOptions), Failure> {
+        if let Some(name) = &self.name {
+            units::refuse_service_name(name)?;
+        }
         let run_dir = context.run_dir()?;
         let helpers = IdHelpers::find(&env("PATH").unwrap_or_default());
         let (found, image, lock) = self.find_image(context)?;
@@ -212,6 +216,18 @@ fn replace(
         Some((container, _)) => Ok(container.remove(repo, &options)?),
         None => Ok(()),
     }
+}
+
+/// An image that is here, for a container, a mount or a service to hold: in a repository that we may write to.
+pub(crate) fn image_to_keep(
+    name: &str,
+    context: &Context,
+) -> Result<(Repo, Image, Option<store::Lock>), Failure> {
+    let (repo, image, lock) = find_here(name, context)?.ok_or_else(|| store::Error::NotFound {
+        what: "image",
+        name: name.to_owned(),
+    })?;
+    own(repo, image, lock, context)
 }
 
 /// The image, when the repository and it are there.

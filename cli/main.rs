@@ -5,6 +5,7 @@
 //! anything else happens, since they must never have a second thread.
 
 mod args;
+mod atomic;
 mod auth;
 mod called;
 mod cmd;
@@ -22,6 +23,7 @@ mod quick;
 mod report;
 mod services;
 mod template;
+mod units;
 
 use std::process::ExitCode;
 

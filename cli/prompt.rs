@@ -3,7 +3,7 @@
 //! While a password is typed the terminal shows nothing and makes no signals of keys, so that whatever is pressed the
 //! terminal is put back as it was.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::os::fd::AsFd as _;
 
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
@@ -19,6 +19,16 @@ pub(crate) fn line(question: &str) -> Result<String, Failure> {
     raw_note(question);
     let mut answer = String::new();
     std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(unreadable)?;
+    Ok(answer.trim().to_owned())
+}
+
+/// A line of stdin, whatever that is, without what surrounds it; nothing where it has ended.
+pub(crate) fn answer() -> Result<String, Failure> {
+    let mut answer = String::new();
+    let limit = u64::try_from(ANSWER_BYTES_MAX).unwrap_or(u64::MAX);
+    std::io::BufReader::new(std::io::stdin().take(limit))
         .read_line(&mut answer)
         .map_err(unreadable)?;
     Ok(answer.trim().to_owned())

@@ -190,6 +190,25 @@ impl Failure {
         self
     }
 
+    /// The same error behind other words.
+    pub(crate) fn after(mut self, words: &str) -> Self {
+        if !self.silent {
+            self.error = format!("{words}{}", chain(self.error.as_ref())).into();
+        }
+        self
+    }
+
+    /// The error, if it is of this type.
+    pub(crate) fn cause_of<E: Error + 'static>(&self) -> Option<&E> {
+        self.error.downcast_ref()
+    }
+
+    /// The error and its causes, unless somebody has told them already, and the exit code.
+    pub(crate) fn into_words(self) -> (Option<String>, u8) {
+        let words = (!self.silent).then(|| self.text());
+        (words, self.code)
+    }
+
     /// What is said of it, without what helps.
     pub(crate) fn text(&self) -> String {
         chain(self.error.as_ref())

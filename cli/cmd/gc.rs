@@ -27,6 +27,9 @@ pub(crate) struct GcArgs {
 /// Collects garbage.
 pub(crate) fn gc(args: GcArgs, context: &Context) -> Result<ExitCode, Failure> {
     let repo = context.open_repo()?;
+    if !args.dry_run {
+        forget_gone_mounts(context)?;
+    }
     let found = collect(&repo, context, args.dry_run, Some(context.lock_timeout))?;
     if args.json {
         report::json(&Report::new(&found))?;
@@ -105,6 +108,11 @@ pub(crate) fn warn_of_damage(found: &GcReport) {
              `berth verify --repair` mends them"
         );
     }
+}
+
+/// Lets go of the images of mounts that are gone, by a reboot or by umount(8).
+pub(crate) fn forget_gone_mounts(context: &Context) -> Result<(), Failure> {
+    Ok(runtime::sweep_host_mounts(&context.root)?)
 }
 
 /// Collects, waiting for the lock no longer than `timeout`.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use runtime::service::{Exports, Variables};
 use serde::Serialize;
-use store::{Digest, Image};
+use store::{Digest, Image, Repo};
 
 use crate::context::Context;
 use crate::report::{self, Failure, out, printable};
@@ -60,6 +60,12 @@ fn image(name: &str, json: bool, context: &Context) -> Result<(), Failure> {
         true => report::json(&info),
         false => print(&info),
     }
+}
+
+/// Prints what an image of the repository says of itself, in Atomic's words.
+pub(crate) fn print_image(repo: &Repo, image: Image) -> Result<(), Failure> {
+    let exports = Exports::of_image(repo, &image)?;
+    print(&describe(image, &exports)?)
 }
 
 fn describe(image: Image, exports: &Exports) -> Result<ImageInfo, Failure> {

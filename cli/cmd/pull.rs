@@ -145,6 +145,12 @@ impl PullFlags {
         flags
     }
 
+    /// The same with the credentials `USER[:PASSWORD]`.
+    pub(crate) fn with_credentials(mut self, creds: &str) -> Result<Self, Failure> {
+        self.auth.set_creds(creds)?;
+        Ok(self)
+    }
+
     /// Pulls one source under its own name, for commands that need an image to be there.
     pub(crate) fn pull_source(
         &self,
@@ -188,6 +194,11 @@ impl PullFlags {
         self.platform.clone().unwrap_or_else(crate::platform::host)
     }
 
+    /// The policy that images are held to, if there is one.
+    pub(crate) fn policy(&self) -> Option<PathBuf> {
+        self.signature_policy.clone().or_else(hosts::policy)
+    }
+
     /// How to reach a source. Asks for a password that is missing, once.
     pub(crate) fn source(&self, context: &Context) -> Result<SourceOptions, Failure> {
         Ok(SourceOptions {
@@ -196,7 +207,7 @@ impl PullFlags {
             rootfs_config: self.rootfs_config.clone(),
             platform: self.platform(),
             docker_socket: docker_socket(),
-            policy: self.signature_policy.clone().or_else(hosts::policy),
+            policy: self.policy(),
             lock_timeout: Some(context.lock_timeout),
         })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use store::{LockKind, UntagOptions, UntagReport};
 
-use crate::cmd::gc::{collect, summary};
+use crate::cmd::gc::{collect, forget_gone_mounts, summary};
 use crate::context::Context;
 use crate::report::{Failure, note, out};
 
@@ -37,6 +37,7 @@ pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure>
         Err(_) if args.all && !context.repo.exists() => return Ok(ExitCode::SUCCESS),
         opened => opened?,
     };
+    forget_gone_mounts(context)?;
     let (mut code, mut any_last) = (ExitCode::SUCCESS, false);
     {
         let _lock = context.lock(&repo, LockKind::Shared)?;

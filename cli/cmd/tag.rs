@@ -13,10 +13,10 @@ use crate::report::Failure;
 pub(crate) struct TagArgs {
     /// An image by name or id
     #[arg(value_name = "SRC")]
-    source: String,
+    pub(crate) source: String,
     /// The new name; an image that has it loses it
     #[arg(value_name = "DST")]
-    destination: String,
+    pub(crate) destination: String,
 }
 
 /// Tags an image.

@@ -89,6 +89,30 @@ pub enum Error {
         /// The names of the containers.
         users: Vec<String>,
     },
+    /// An image is mounted on an empty directory.
+    #[error("cannot mount on {}: it is not empty", path.display())]
+    MountPointUsed {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Berth has mounted something there already.
+    #[error("cannot mount on {}: something is mounted there", path.display())]
+    MountPointTaken {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Berth has mounted nothing there, or somebody else has unmounted it.
+    #[error("cannot unmount {}: nothing of berth's is mounted there", path.display())]
+    NotMounted {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// What is mounted is not an image, and the caller may not mount.
+    #[error("cannot mount {}: only root can mount a container", what.display())]
+    MountNeedsRoot {
+        /// The root file system.
+        what: PathBuf,
+    },
     /// The container is not in a state that allows the request.
     #[error("cannot {verb} container {id}: it is {state}")]
     WrongState {

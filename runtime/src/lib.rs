@@ -52,6 +52,7 @@ mod finish;
 mod frames;
 mod health;
 mod health_run;
+mod host_mount;
 mod ids;
 mod init;
 mod inroot;
@@ -128,6 +129,10 @@ pub use doctor::{Check, DoctorOptions, Outcome, doctor};
 pub use error::{Error, Result};
 pub use exec::ExecOptions;
 pub use health::Health;
+pub use host_mount::{
+    HostMountOptions, HostMounted, MountSource, mount as mount_on_host, sweep as sweep_host_mounts,
+    unmount as unmount_on_host,
+};
 pub use ids::{IdHelpers, Ids};
 pub use inspect::{Inspection, Mounted};
 pub use life::{Life, Restart};

@@ -139,6 +139,7 @@ mod usage;
 mod used;
 mod verify;
 mod verify_walk;
+mod viewing_copy;
 
 pub use adopt::{adopt, holds_flat};
 pub use bundle_format::is_bundle;
@@ -206,3 +207,4 @@ pub use untag::{UntagOptions, UntagReport, untag};
 pub use usage::{ImageUsage, image_usage};
 pub use used::{pin, unpin, users_of};
 pub use verify::{VerifiedLayer, VerifyOptions, VerifyReport, verify};
+pub use viewing_copy::{ViewRemoved, make_viewing_copy, remove_viewing_copy};

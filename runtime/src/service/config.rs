@@ -13,6 +13,7 @@ use super::user_config;
 use super::values::{Language, Values};
 use super::wanted::{Scope, Wanted};
 use crate::error::Result;
+use crate::oci;
 
 /// How many mounts of a configuration are looked at.
 const MOUNTS_MAX: usize = 4096;
@@ -62,6 +63,10 @@ pub(crate) fn config(
         }
         if let Some(remote) = wanted.remote {
             document["root"]["path"] = json!(remote);
+        }
+        // Another runtime reads the image's words as it always did.
+        if wanted.runtime.is_ours {
+            said.extend(oci::normalise(&mut document));
         }
     }
     let is_own = exports.config.is_none() && exports.config_template.is_none();

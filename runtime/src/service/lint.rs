@@ -134,7 +134,8 @@ fn steps(linted: &Linted<'_>, findings: &mut Findings) {
         Some(_) => "Dockerfile",
         None => "history",
     };
-    for line in lines.chain(built).map(str::trim) {
+    for line in lines.chain(built) {
+        let line = line.trim().trim_end_matches("# buildkit").trim_end();
         let mut words = line.split_whitespace();
         let (instruction, last) = (words.next().unwrap_or_default(), words.next_back());
         match instruction.to_ascii_uppercase().as_str() {

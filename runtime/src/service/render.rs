@@ -1,5 +1,7 @@
 //! Renders a service: all of its documents at once, so that what is wrong shows before anything is touched. Pure.
 
+use store::oci::Healthcheck;
+
 use super::exports::Exports;
 use super::host_plan;
 use super::rendered::Rendered;
@@ -51,6 +53,7 @@ pub fn render(exports: &Exports, wanted: &Wanted<'_>) -> Result<Rendered> {
         said.push(format!("no template of the image has the variable {name}"));
     }
     Ok(Rendered {
+        health: config.as_ref().and_then(|_| health(wanted)),
         config: config.map(|config| config.text),
         unit,
         tmpfiles,
@@ -80,4 +83,26 @@ fn host_files(
         return Ok(Vec::new());
     }
     Ok(files)
+}
+
+/// The image's health check, with what a quadlet puts in its place.
+fn health(wanted: &Wanted<'_>) -> Option<Healthcheck> {
+    let image = wanted.config.and_then(|config| config.healthcheck.clone());
+    let mut check = image.unwrap_or_default();
+    if let Some(asked) = wanted.quadlet.map(|quadlet| &quadlet.settings.health) {
+        if asked.off {
+            return None;
+        }
+        let time = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+        check = Healthcheck {
+            test: asked.test.clone().or(check.test),
+            interval: asked.interval.map(time).or(check.interval),
+            timeout: asked.timeout.map(time).or(check.timeout),
+            start_period: asked.start_period.map(time).or(check.start_period),
+            retries: asked.retries.map(i64::from).or(check.retries),
+        };
+    }
+    let kind = check.test.as_ref().and_then(|test| test.first());
+    let asks = kind.is_some_and(|kind| kind != "NONE");
+    asks.then_some(check)
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use store::oci::Healthcheck;
+
 /// A service, rendered and checked. Nothing of it is on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rendered {
@@ -22,6 +24,8 @@ pub struct Rendered {
     pub templates: Vec<String>,
     /// Whether host files may be hard links.
     pub use_links: bool,
+    /// How the program in the container is asked whether it is well; `None` when nobody says.
+    pub health: Option<Healthcheck>,
     /// What the reader should know: what was changed, ignored or is missing, a sentence each.
     pub said: Vec<String>,
 }

@@ -29,7 +29,7 @@ pub struct History {
 }
 
 /// How docker checks that a container is well.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Healthcheck {
     /// `NONE`, or `CMD`/`CMD-SHELL` and arguments.

@@ -120,11 +120,11 @@ pub(crate) fn words(text: &str) -> Result<Vec<String>, String> {
 fn escape(rest: &mut std::str::Chars<'_>) -> Result<char, String> {
     let c = rest.next().ok_or("a backslash stands at its end")?;
     let digits = |rest: &mut std::str::Chars<'_>, first: &str, count: usize, radix| {
-        let digits: String = first.chars().chain(rest.take(count)).collect();
-        let code = u32::from_str_radix(&digits, radix)
-            .ok()
-            .filter(|code| *code != 0);
-        code.and_then(char::from_u32)
+        let more: String = rest.take(count).collect();
+        let whole = more.chars().count() == count;
+        let code = u32::from_str_radix(&format!("{first}{more}"), radix).ok();
+        code.filter(|code| whole && *code != 0)
+            .and_then(char::from_u32)
             .ok_or_else(|| format!("the escape \\{c} is incomplete"))
     };
     match c {
