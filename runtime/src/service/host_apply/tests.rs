@@ -486,6 +486,11 @@ fn a_link_of_the_image_is_no_source() {
     assert_eq!(fs::read_to_string(&path).expect("control"), "secret");
     let files = [exported("/etc/x", "exports/hostfs/etc/x")];
     assert!(HostFiles::keep(&from, &files, KeepOptions::default()).is_err());
+    // Nor is another file of the image put in its place.
+    fs::remove_file(&path).expect("removed");
+    fs::write(from.join("rootfs/other"), "other").expect("written");
+    symlink("/other", &path).expect("linked");
+    assert!(HostFiles::keep(&from, &files, KeepOptions::default()).is_err());
     // A directory on its way that is a link ends in the image.
     fs::remove_file(&path).expect("removed");
     fs::remove_dir(path.parent().expect("one")).expect("removed");
