@@ -4,6 +4,7 @@ mod defects;
 mod face;
 mod images;
 mod mount;
+mod services;
 
 use std::path::PathBuf;
 

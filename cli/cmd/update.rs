@@ -46,7 +46,7 @@ pub(crate) struct UpdateArgs {
     #[arg(long)]
     no_systemd: bool,
     #[command(flatten)]
-    flags: PullFlags,
+    pub(crate) flags: PullFlags,
     /// The services
     #[arg(required_unless_present = "all", value_name = "NAME")]
     names: Vec<String>,
