@@ -13,6 +13,7 @@ mod install;
 mod layout;
 mod mount;
 mod pull;
+mod run;
 mod storage;
 mod typed;
 
@@ -81,6 +82,8 @@ enum Verb {
     Install(install::InstallArgs),
     Uninstall(install::UninstallArgs),
     Containers(containers::ContainersArgs),
+    Run(run::RunArgs),
+    Stop(run::StopArgs),
     Mount(mount::MountArgs),
     #[command(alias = "umount")]
     Unmount(mount::UnmountArgs),
@@ -143,6 +146,8 @@ impl Verb {
             Self::Install(_) => "install",
             Self::Uninstall(_) => "uninstall",
             Self::Containers(_) => "containers",
+            Self::Run(_) => "run",
+            Self::Stop(_) => "stop",
             Self::Mount(_) => "mount",
             Self::Unmount(_) => "unmount",
             Self::Absent(absent) => absent.name(),
@@ -160,6 +165,8 @@ impl Verb {
             Self::Install(args) => install::install(args, global, context),
             Self::Uninstall(args) => install::uninstall(args, context),
             Self::Containers(args) => containers::containers(args, global, context),
+            Self::Run(args) => run::run(args, context),
+            Self::Stop(args) => run::stop(args, context),
             Self::Mount(args) => mount::mount(args, context),
             Self::Unmount(args) => mount::unmount(args, context),
             Self::Absent(absent) => Err(absent.refusal()),

@@ -23,6 +23,7 @@ use store::{Image, LockKind, Repo};
 use crate::cmd::pull::{self, PullFlags};
 use crate::context::{Context, env};
 use crate::report::Failure;
+use crate::units;
 
 /// What berth itself failing exits with, as podman does.
 pub(crate) const BERTH_FAILED: u8 = 125;
@@ -133,6 +134,9 @@ impl CreateFlags {
         settings: Settings,
         context: &Context,
     ) -> Result<(runtime::Container, StartOptions), Failure> {
+        if let Some(name) = &self.name {
+            units::refuse_service_name(name)?;
+        }
         let run_dir = context.run_dir()?;
         let helpers = IdHelpers::find(&env("PATH").unwrap_or_default());
         let (found, image, lock) = self.find_image(context)?;

@@ -23,6 +23,7 @@ mod quick;
 mod report;
 mod services;
 mod template;
+mod units;
 
 use std::process::ExitCode;
 

@@ -11,13 +11,15 @@ pub(crate) use image::{ServiceImage, find_image};
 pub(crate) use runtime_of::{recorded_runtime, runtime_of};
 
 use runtime::service::{
-    Clock, Event, GateOptions, IdRanges, Installer, Manager, Places, Printing, Quadlet, Scope,
-    ServiceName, Step, Surroundings, Systemctl, SystemctlOptions, World, WorldOptions,
+    Clock, Event, GateOptions, IdRanges, Installer, JOURNAL_SOCKET, Manager, Places, Printing,
+    Quadlet, Scope, ServiceName, Step, Surroundings, Systemctl, SystemctlOptions, World,
+    WorldOptions,
 };
 use store::LockWait;
 
 use crate::context::{Context, env, is_root};
 use crate::report::{Failure, cause, note, printable};
+use crate::units;
 
 /// Whose services these are.
 pub(crate) fn scope() -> Scope {
@@ -191,7 +193,7 @@ pub(crate) fn change<T>(
         repo: context.repo.clone(),
         gate: GateOptions::default(),
         clock: &clock,
-        health: None,
+        health: Some(&units::health),
         wait: LockWait {
             timeout: Some(context.lock_timeout),
             waiting: &|holder| note!("waiting for the services: {holder} changes one"),
@@ -222,6 +224,8 @@ fn tell(event: &Event<'_>) {
         Event::After(Step::RemoveUnit(path) | Step::RemoveTmpfiles(path)) => {
             note!("Removed file {}", shown(path));
         }
+        // Where nobody keeps a journal there is nobody to tell; the command says it anyway.
+        Event::RolledBack(back) => drop(back.note(Path::new(JOURNAL_SOCKET), scope())),
         Event::Said(text) => note!("{}", printable(text)),
         _ => {}
     }

@@ -16,7 +16,7 @@ mod attach;
 mod detached;
 mod many;
 mod policy;
-mod pty;
+pub(crate) mod pty;
 mod stdio;
 mod stop;
 mod truth;

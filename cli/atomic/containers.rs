@@ -1,10 +1,14 @@
 //! `atomic containers`.
 
+mod delete;
+mod list;
 mod update;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+pub(super) use delete::not_found;
 
 use super::Global;
 use super::typed::Words;
@@ -22,6 +26,8 @@ pub(crate) struct ContainersArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    List(list::ListArgs),
+    Delete(delete::DeleteArgs),
     Update(update::UpdateArgs),
     Rollback(RollbackArgs),
     #[command(hide = true)]
@@ -45,6 +51,8 @@ pub(super) fn containers(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     match args.verb {
+        Verb::List(args) => list::list(&args, context),
+        Verb::Delete(args) => delete::delete(&args, global, context),
         Verb::Update(args) => update::update(&args, global, context),
         Verb::Rollback(args) => rollback(args, context),
         Verb::Trim => Err(Failure::new(

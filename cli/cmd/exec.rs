@@ -8,6 +8,7 @@ use super::supervise::{run_failure, warn};
 use crate::context::Context;
 use crate::create::{BERTH_FAILED, parsed, variables};
 use crate::report::Failure;
+use crate::units::{Verb, no_container};
 
 /// Run a command in a running container
 #[derive(Debug, clap::Args)]
@@ -58,7 +59,12 @@ pub(crate) fn exec(args: ExecArgs, context: &Context) -> Result<ExitCode, Failur
         .map_err(|failure| failure.code(BERTH_FAILED))?;
     let container = Containers::open(&context.root, &run_dir)
         .find(&args.container)
-        .map_err(run_failure)?;
+        .map_err(|error| match error {
+            runtime::Error::NoContainer { .. } => {
+                no_container(error, &args.container, Verb::Exec).code(BERTH_FAILED)
+            }
+            other => run_failure(other),
+        })?;
     let options = ExecOptions {
         command: args.command,
         user: args.user,

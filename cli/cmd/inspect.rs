@@ -1,12 +1,14 @@
-//! `berth inspect`: what a container is, or an image, here or where it comes from.
+//! `berth inspect`: what a container or service is, or an image, here or where it comes from.
 
 mod container;
+mod service;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use fetch::Source;
+use runtime::service::Listed;
 use runtime::{Container, Containers};
 use serde::Serialize;
 use store::oci::{ImageConfig, Manifest};
@@ -17,17 +19,18 @@ use crate::context::Context;
 use crate::progress::Progress;
 use crate::report::{self, Failure, raw_out};
 use crate::template::Format;
+use crate::units;
 
-/// Show what a container is, or an image's digest, platform, labels, environment and layers
+/// Show what a container or service is, or an image's digest, platform, labels, environment and layers
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  berth inspect web\n  berth inspect --format '{{.State.Status}}' web\n  berth inspect redis:7\n  berth inspect --config docker://docker.io/library/redis:7\n\nA name is a container's first, then an image's here, then an image's in a registry. Containers are printed as a list."
+    after_help = "Examples:\n  berth inspect web\n  berth inspect --format '{{.State.Status}}' web\n  berth inspect redis:7\n  berth inspect --config docker://docker.io/library/redis:7\n\nA name is a container's or service's first, then an image's here, then an image's in a registry. Containers and services are printed as a list."
 )]
 pub(crate) struct InspectArgs {
     /// A container, an image here, or a source, which is then looked at without being pulled
     #[arg(required = true, value_name = "NAME|SOURCE")]
     names: Vec<String>,
-    /// Look for containers or images alone
+    /// Look for containers, services or images alone
     #[arg(long = "type", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
     /// Print with a Go template, or `json`
@@ -49,6 +52,7 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Container,
+    Service,
     Image,
 }
 
@@ -104,6 +108,10 @@ pub(crate) fn inspect(args: InspectArgs, context: &Context) -> Result<ExitCode, 
             shown.push(container::describe(&container)?);
             continue;
         }
+        if let Some(service) = find_service(name, &args)? {
+            shown.push(service::describe(&service)?);
+            continue;
+        }
         let found = match local(name, context)? {
             Some(found) => found,
             None => remote(name, &args, context)?,
@@ -140,6 +148,20 @@ fn find_container(
     match Containers::open(&context.root, &context.run_dir()?).find(name) {
         Err(runtime::Error::NoContainer { .. }) if !only => Ok(None),
         found => Ok(Some(found?)),
+    }
+}
+
+/// The service of this name, when one may be meant.
+fn find_service(name: &str, args: &InspectArgs) -> Result<Option<Listed>, Failure> {
+    let only = args.kind == Some(Kind::Service);
+    if !only && (args.kind.is_some() || args.raw || args.config || Source::is_explicit(name)) {
+        return Ok(None);
+    }
+    match units::find_service(name)? {
+        None if only => Err(Failure::new(format!(
+            "System container '{name}' is not installed"
+        ))),
+        found => Ok(found),
     }
 }
 

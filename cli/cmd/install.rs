@@ -15,6 +15,7 @@ use crate::context::{Context, is_root};
 use crate::create::pairs_file;
 use crate::report::{Failure, note, out};
 use crate::services::{self, ServiceImage, shown};
+use crate::units;
 
 /// Install an image as a service
 ///
@@ -150,6 +151,7 @@ pub(crate) fn install(args: InstallArgs, context: &Context) -> Result<ExitCode, 
         Some(name) => name,
         None => ServiceName::of_image(&found.image_name).map_err(runtime::Error::from)?,
     };
+    units::refuse_container_name(name.as_str(), context)?;
     let exports = match args.image {
         true => found.exports.clone().without_exports(),
         false => found.exports.clone(),

@@ -9,6 +9,7 @@ use runtime::{Container, Containers, LogPiece, LogsOptions, Stream};
 use crate::context::Context;
 use crate::moment::moment;
 use crate::report::{Failure, note, raw_err, raw_out};
+use crate::units::{Verb, no_container};
 
 /// How much is gathered before it is written, unless it is waited for.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -102,8 +103,11 @@ fn find(args: &LogsArgs, all: &Containers) -> Result<Vec<Container>, Failure> {
         let (container, _) = youngest.ok_or_else(|| Failure::new("there is no container"))?;
         return Ok(vec![container]);
     }
-    let found: Result<_, _> = args.containers.iter().map(|name| all.find(name)).collect();
-    Ok(found?)
+    let found = args.containers.iter().map(|name| {
+        let found = all.find(name);
+        found.map_err(|error| no_container(error, name, Verb::Logs))
+    });
+    found.collect()
 }
 
 /// What lines begin with.

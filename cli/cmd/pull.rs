@@ -194,6 +194,11 @@ impl PullFlags {
         self.platform.clone().unwrap_or_else(crate::platform::host)
     }
 
+    /// The policy that images are held to, if there is one.
+    pub(crate) fn policy(&self) -> Option<PathBuf> {
+        self.signature_policy.clone().or_else(hosts::policy)
+    }
+
     /// How to reach a source. Asks for a password that is missing, once.
     pub(crate) fn source(&self, context: &Context) -> Result<SourceOptions, Failure> {
         Ok(SourceOptions {
@@ -202,7 +207,7 @@ impl PullFlags {
             rootfs_config: self.rootfs_config.clone(),
             platform: self.platform(),
             docker_socket: docker_socket(),
-            policy: self.signature_policy.clone().or_else(hosts::policy),
+            policy: self.policy(),
             lock_timeout: Some(context.lock_timeout),
         })
     }

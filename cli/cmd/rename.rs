@@ -6,6 +6,7 @@ use runtime::Containers;
 
 use crate::context::Context;
 use crate::report::Failure;
+use crate::units;
 
 /// Give a container another name
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,7 @@ pub(crate) struct RenameArgs {
 
 /// Renames the container.
 pub(crate) fn rename(args: RenameArgs, context: &Context) -> Result<ExitCode, Failure> {
+    units::refuse_service_name(&args.name)?;
     let containers = Containers::open(&context.root, &context.run_dir()?);
     containers.find(&args.container)?.rename(&args.name)?;
     Ok(ExitCode::SUCCESS)

@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use runtime::{Containers, State};
 
-use super::start::{each, start_one};
+use super::start::{code, each, start_one};
 use super::stop::named;
 use crate::context::Context;
 use crate::report::Failure;
+use crate::units;
 
-/// Stop containers, if they run, and start them again
+/// Stop containers and services, if they run, and start them again
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  berth restart -t 3 web")]
 pub(crate) struct RestartArgs {
@@ -27,16 +28,22 @@ pub(crate) struct RestartArgs {
     containers: Vec<String>,
 }
 
-/// Restarts each container and prints what it was called by. Stops at none; fails if one could not be restarted.
+/// Restarts each container or service and prints what it was called by. Stops at none; fails if one could not be restarted.
 pub(crate) fn restart(args: RestartArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let (services, names) = units::split(args.containers);
+    let restarted = units::each(&services, |manager, unit| manager.restart(unit))?;
+    if !services.is_empty() && names.is_empty() {
+        return Ok(code(restarted));
+    }
     context.refuse_root()?;
     let containers = Containers::open(&context.root, &context.run_dir()?);
     let every: fn(&State) -> bool = |_| true;
     let all = args.all.then_some(every);
     let running = args.running.then_some(State::is_live as fn(&State) -> bool);
-    let chosen = named(&containers, &args.containers, all.or(running))?;
-    each(chosen, |container| {
+    let chosen = named(&containers, &names, all.or(running))?;
+    let done = each(chosen, |container| {
         container.stop(args.time)?.wait()?;
         start_one(container, context)
-    })
+    })?;
+    Ok(if restarted { done } else { code(false) })
 }

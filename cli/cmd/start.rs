@@ -11,6 +11,7 @@ use super::supervise::run_failure;
 use crate::context::{Context, env};
 use crate::create::parsed;
 use crate::report::{Failure, out};
+use crate::units;
 
 /// How our terminal is connected with a container.
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ impl AttachFlags {
     }
 }
 
-/// Start containers that were created, or have ended
+/// Start containers that were created or have ended, and services
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  berth start web\n  berth start -ai shell\n\nExit code with -a: the command's own, as that of run."
@@ -57,12 +58,17 @@ pub(crate) struct StartArgs {
     containers: Vec<String>,
 }
 
-/// Starts each container and prints what it was called by. With `-a` this returns only on failure.
+/// Starts each container or service and prints what it was called by. With `-a` this returns only on failure.
 pub(crate) fn start(args: StartArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let (services, names) = units::split(args.containers);
+    let started = units::each(&services, |manager, unit| manager.start(&[unit]))?;
+    if !services.is_empty() && names.is_empty() {
+        return Ok(code(started));
+    }
     context.refuse_root()?;
     let containers = Containers::open(&context.root, &context.run_dir()?);
     if args.attach || args.interactive {
-        let [name] = args.containers.as_slice() else {
+        let [name] = names.as_slice() else {
             return Err(Failure::usage("cannot attach to more than one container"));
         };
         let container = containers.find(name).map_err(run_failure)?;
@@ -75,14 +81,23 @@ pub(crate) fn start(args: StartArgs, context: &Context) -> Result<ExitCode, Fail
         return Err(run_failure(error));
     }
     let every: fn(&State) -> bool = |_| true;
-    let chosen = named(&containers, &args.containers, args.all.then_some(every))?;
-    each(chosen, |container| {
+    let chosen = named(&containers, &names, args.all.then_some(every))?;
+    let done = each(chosen, |container| {
         match container.state()? {
             // As docker and podman have it; one that is being set up may yet fail.
             State::Running { since: Some(_), .. } => Ok(()),
             _ => start_one(container, context),
         }
-    })
+    })?;
+    Ok(if started { done } else { code(false) })
+}
+
+/// The exit code of something that was done with all that were named, or not.
+pub(super) fn code(all: bool) -> ExitCode {
+    match all {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// Starts a container in the background.

@@ -7,13 +7,15 @@ use std::process::ExitCode;
 
 use runtime::{Container, Containers, State};
 
+use super::start::code;
 use crate::context::Context;
 use crate::report::{Failure, cause, out};
+use crate::units;
 
 /// The most that is read of a file with an id.
 const ID_FILE_BYTES_MAX: u64 = 4096;
 
-/// Stop containers: with their signal, and by force when they take too long
+/// Stop services, and containers: with their signal, and by force when they take too long
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  berth stop -t 3 web")]
 pub(crate) struct StopArgs {
@@ -36,10 +38,14 @@ pub(crate) struct StopArgs {
 
 /// Stops the containers, all at once, and prints what each was called by. Fails if one could not be stopped.
 pub(crate) fn stop(args: StopArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let (services, names) = units::split(args.containers);
+    let mut code = code(units::each(&services, |manager, unit| manager.stop(unit))?);
+    if !services.is_empty() && names.is_empty() && args.cidfiles.is_empty() {
+        return Ok(code);
+    }
     let containers = Containers::open(&context.root, &context.run_dir()?);
-    let mut code = ExitCode::SUCCESS;
     let mut stopping = Vec::new();
-    let names = with_files(args.containers, &args.cidfiles, args.ignore)?;
+    let names = with_files(names, &args.cidfiles, args.ignore)?;
     for (name, found) in named(&containers, &names, args.all.then_some(State::is_live))? {
         match found.and_then(|container| container.stop(args.time)) {
             Ok(asked) => stopping.push((name, asked)),

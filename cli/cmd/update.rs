@@ -13,6 +13,8 @@ use super::pull::PullFlags;
 use crate::context::Context;
 use crate::report::{self, Failure, note, out, printable};
 use crate::services::{self, ServiceImage};
+use crate::units::timer::{Wish, timer};
+use crate::units::unattended;
 
 /// What Atomic's users look for when there is nothing to do.
 const LATEST: &str = "Latest version already installed.";
@@ -47,8 +49,14 @@ pub(crate) struct UpdateArgs {
     no_systemd: bool,
     #[command(flatten)]
     pub(crate) flags: PullFlags,
+    /// Update only what a digest or a signature vouches for, as the timer does
+    #[arg(long, requires = "all")]
+    unattended: bool,
+    /// Update all services once a day, or no more, or say whether they are
+    #[arg(long, value_enum, value_name = "WISH", conflicts_with_all = ["all", "names", "check", "set", "set_files", "rebase"])]
+    timer: Option<Wish>,
     /// The services
-    #[arg(required_unless_present = "all", value_name = "NAME")]
+    #[arg(required_unless_present_any = ["all", "timer"], value_name = "NAME")]
     names: Vec<String>,
 }
 
@@ -65,6 +73,9 @@ struct Told {
 
 /// Updates each service; stops at none.
 pub(crate) fn update(args: UpdateArgs, context: &Context) -> Result<ExitCode, Failure> {
+    if let Some(wish) = args.timer {
+        return timer(wish, args.no_systemd);
+    }
     let places = services::places()?;
     let installer = services::installer(context)?;
     let names = match args.all {
@@ -121,6 +132,12 @@ impl One<'_> {
             return Err(runtime::Error::from(service::Error::Preinstalled { verb }).into());
         }
         let service = Service::get(self.places, name)?;
+        let info = &service.current()?.info;
+        if self.args.unattended && info.remote.is_none() {
+            let source = info.source.as_ref().unwrap_or(&info.image);
+            let policy = self.args.flags.policy();
+            unattended::check(name.as_str(), source, policy.as_deref())?;
+        }
         let found = self.find(service.current()?)?;
         let refused = refused_images(self.places, name)?;
         if self.args.all && refused.contains(&found.revision) {

@@ -74,7 +74,7 @@ pub use event::{Event, Progress};
 pub use inspect::inspect;
 pub use load::{Loaded, load};
 pub use names::Names;
-pub use policy::hold_bundle;
+pub use policy::{hold_bundle, is_held};
 pub use pull::{LeftOut, PullOptions, Pulled, pull};
 pub use registry::{
     AuthFile, AuthFileKind, AuthKey, CertificateFiles, Credentials, HelperFault, Network, Patience,

@@ -124,6 +124,22 @@ pub(crate) fn hold(
     }
 }
 
+/// Whether somebody vouches for an image of `source`: by the digest in its name, or by the requirements that `policy` has for
+/// it, where they are more than to accept.
+pub fn is_held(policy: Option<&Path>, source: &Source) -> Result<bool> {
+    if let Source::Registry(reference) = source
+        && reference.digest.is_some()
+    {
+        return Ok(true);
+    }
+    let Some(path) = policy else {
+        return Ok(false);
+    };
+    let policy = Policy::read(path)?;
+    let asked = policy.requirements(&Scope::of(source));
+    Ok(asked.iter().any(|it| it.kind != "insecureAcceptAnything"))
+}
+
 /// Refuses a bundle ([`store::read_bundle`]) where the policy of `options` does not let an archive come here that is not
 /// signed: a bundle has no place for signatures.
 pub fn hold_bundle(options: &SourceOptions) -> Result<()> {

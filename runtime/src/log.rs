@@ -21,7 +21,7 @@
 mod cri;
 mod file;
 mod follow;
-mod journal;
+pub(crate) mod journal;
 mod read;
 mod tail;
 

@@ -103,6 +103,7 @@ pub(crate) struct Spread {
 pub(crate) struct Made {
     tree: OwnedFd,
     is_dir: bool,
+    pub(crate) source: PathBuf,
     pub(crate) destination: PathBuf,
     /// Whether it shows files that were there before.
     pub(crate) is_bind: bool,
@@ -193,20 +194,23 @@ pub(crate) fn unmount_all(rootfs: &Path) -> Result<()> {
 }
 
 impl Made {
-    /// Puts it to its place, which is made when it is missing.
+    /// Opens its place, which is made when it is missing.
+    pub(crate) fn open_place(&self, root: &InRoot) -> Result<OwnedFd> {
+        if self.is_dir {
+            return root.make_dir(&self.destination);
+        }
+        root.make_file(&self.destination)?;
+        root.resolve(&self.destination, OFlags::PATH)
+            .map_err(Error::io("mount", &self.destination))
+    }
+
+    /// Puts it to its place.
     pub(crate) fn place(&self, root: &InRoot) -> Result<()> {
-        let failed = || Error::io::<rustix::io::Errno>("mount", &self.destination);
-        let target = if self.is_dir {
-            root.make_dir(&self.destination)?
-        } else {
-            root.make_file(&self.destination)?;
-            root.resolve(&self.destination, OFlags::PATH)
-                .map_err(failed())?
-        };
+        let target = self.open_place(root)?;
         let flags =
             MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(self.tree.as_fd(), c"", target.as_fd(), c"", flags)
-            .map_err(failed())
+            .map_err(Error::io("mount", &self.destination))
     }
 
     /// Sets how it spreads.
@@ -235,6 +239,7 @@ impl Entry {
         Ok(Made {
             tree,
             is_dir,
+            source: self.source.clone(),
             destination: self.destination.clone(),
             is_bind,
             spread: options.spread,

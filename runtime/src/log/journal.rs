@@ -138,6 +138,16 @@ impl JournalWriter {
     }
 }
 
+/// Sends one entry with these fields to the journal at `socket`.
+pub(crate) fn send(socket: &Path, fields: &[(&str, &str)]) -> Result<()> {
+    let mut entry = Vec::new();
+    for (field, value) in fields {
+        append(&mut entry, field, value.as_bytes());
+    }
+    let sent = connect(socket)?.send(&entry);
+    sent.map(drop).map_err(Error::io("write to", socket))
+}
+
 fn append(entry: &mut Vec<u8>, field: &str, value: &[u8]) {
     entry.extend_from_slice(field.as_bytes());
     if value.contains(&b'\n') {

@@ -25,7 +25,7 @@ use crate::signals::Signals;
 use crate::stdio::{Ends, Stdio};
 use crate::terminal::{Console, own_size};
 use crate::walls::{self, Walls};
-use crate::{overlay, pivotable, relay, sys};
+use crate::{cgroup, overlay, pivotable, relay, sys};
 
 /// Where changes of a root go that are thrown away, in the bundle.
 pub(crate) const UPPER: &str = ".berth-upper";
@@ -171,10 +171,12 @@ fn prepare_root(
     if record.discards {
         discard(record)?;
     }
-    let (early, late) = late::part(made, root)?;
+    let hides_groups = request.is_root && !cgroup::host_is_unified()?;
+    let (early, late) = late::part(made, root, hides_groups)?;
     let inside = InRoot::open(&record.rootfs)?;
     walls::check_root(&inside)?;
     early.iter().try_for_each(|made| made.place(&inside))?;
+    late::make_places(&late, &inside)?;
     if late
         .iter()
         .any(|made| made.destination == Path::new("/dev"))

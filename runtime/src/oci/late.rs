@@ -61,7 +61,11 @@ impl Root {
 
 /// Sets how each mount spreads, and parts them: those that can be in their places at once, and those that come last, with
 /// all that lies in them.
-pub(crate) fn part(all: Vec<Made>, root: Root) -> Result<(Vec<Made>, Vec<Made>)> {
+pub(crate) fn part(
+    all: Vec<Made>,
+    root: Root,
+    hides_groups: bool,
+) -> Result<(Vec<Made>, Vec<Made>)> {
     let (mut early, mut late): (Vec<Made>, Vec<Made>) = (Vec::new(), Vec::new());
     for made in all {
         // First away from the host where it was its peer, then as it is wanted.
@@ -78,12 +82,33 @@ pub(crate) fn part(all: Vec<Made>, root: Root) -> Result<(Vec<Made>, Vec<Made>)>
             .iter()
             .any(|outer| made.destination.starts_with(&outer.destination));
         let is_dev = made.is_bind && made.destination == Path::new("/dev");
-        match within || is_dev || made.spread.is_some_and(|it| root.forgets(it)) {
+        let shows_groups = hides_groups && made.is_bind && reaches_groups(&made.source);
+        match within || is_dev || shows_groups || made.spread.is_some_and(|it| root.forgets(it)) {
             true => late.push(made),
             false => early.push(made),
         }
     }
     Ok((early, late))
+}
+
+/// Whether a directory shows the trees of control groups: libcontainer takes those of version 1 wherever they are mounted.
+fn reaches_groups(source: &Path) -> bool {
+    let tree = Path::new("/sys/fs/cgroup");
+    tree.starts_with(source) || source.starts_with(tree)
+}
+
+/// Makes the places of mounts that come late, while the root can be written to. What lies in one of them has to wait.
+pub(crate) fn make_places(mounts: &[Made], root: &InRoot) -> Result<()> {
+    for (index, made) in mounts.iter().enumerate() {
+        let outer = mounts.iter().take(index);
+        if !outer
+            .into_iter()
+            .any(|outer| made.destination.starts_with(&outer.destination))
+        {
+            made.open_place(root)?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts mounts to their places in the container that `pid` is the first process of.

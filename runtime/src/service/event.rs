@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::host_change::HostStep;
+use super::notice::RolledBack;
 
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Event<'a> {
     Before(Step<'a>),
     /// The step has been done.
     After(Step<'a>),
+    /// Everything is as it was before, since the service did not come up. Nobody asked for that: the journal is told.
+    RolledBack(RolledBack<'a>),
     /// Something that the reader should know.
     Said(&'a str),
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::Error as ServiceError;
 use super::host_files::Tracked;
+use super::service_health::ServiceHealth;
 use crate::document;
 use crate::error::{Error, Result};
 
@@ -60,6 +61,8 @@ pub struct Info {
     pub digest: Option<String>,
     /// `berth-set`: the variables that the user set. In a deployment of Atomic's nobody knows which those are.
     pub set: Option<BTreeMap<String, String>>,
+    /// `berth-health`: how it is asked whether it is well.
+    pub health: Option<ServiceHealth>,
     /// `berth-keep`: how many deployments are kept, 2 unless asked otherwise.
     pub keep: u32,
     /// `berth-good`: whether it has been up and well.
@@ -91,6 +94,7 @@ impl Default for Info {
             source: None,
             digest: None,
             set: None,
+            health: None,
             keep: 2,
             good: false,
             failed: None,
@@ -151,6 +155,9 @@ impl Info {
             source: text_of(from, "berth-source"),
             digest: text_of(from, "berth-digest"),
             set: texts_of(from, "berth-set"),
+            health: from
+                .remove("berth-health")
+                .and_then(|it| serde_json::from_value(it).ok()),
             keep: from
                 .remove("berth-keep")
                 .and_then(|it| it.as_u64())
@@ -218,6 +225,7 @@ impl Info {
             ("berth-source", json!(self.source)),
             ("berth-digest", json!(self.digest)),
             ("berth-set", json!(self.set)),
+            ("berth-health", json!(self.health)),
             ("berth-keep", json!(self.keep)),
             ("berth-good", json!(self.good)),
             ("berth-failed", json!(self.failed)),
@@ -346,6 +354,7 @@ mod tests {
             "berth-digest",
             "berth-failed",
             "berth-good",
+            "berth-health",
             "berth-id",
             "berth-keep",
             "berth-set",

@@ -8,6 +8,7 @@ use store::oci::ContainerConfig;
 use super::deployment::SERIAL;
 use super::info::Info;
 use super::places::Places;
+use super::service_health::ServiceHealth;
 use super::stage::Root;
 use super::variables::FORCED;
 use super::world::REPO;
@@ -191,6 +192,10 @@ impl Order<'_> {
             digest: self.digest.clone(),
             set: Some(self.set.clone()),
             keep: self.keep,
+            health: self
+                .config
+                .and_then(|config| config.healthcheck.as_ref())
+                .and_then(ServiceHealth::of),
             ..Info::default()
         };
         match self.root {

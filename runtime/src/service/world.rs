@@ -21,6 +21,7 @@ use super::host_change::{HostChange, beside};
 use super::host_files::HostFiles;
 use super::info::{INFO, Info};
 use super::journal::{Direction, Journal, Side, Verb};
+use super::notice::RolledBack;
 use super::once::is_abandoned;
 use super::put::remove;
 use super::systemd::Manager;
@@ -202,6 +203,10 @@ impl<'a> World<'a> {
     fn go(&mut self, journal: &mut Journal) -> Result<()> {
         let name = journal.name()?;
         let mut failed = None;
+        let images = (
+            self.image(&name, journal.to.as_ref())?,
+            self.image(&name, journal.from.as_ref())?,
+        );
         if journal.direction == Direction::Forward {
             match converge(self, journal) {
                 Ok(()) => return self.finish(journal),
@@ -221,12 +226,39 @@ impl<'a> World<'a> {
         self.step(Step::Finish(&path), || remove(&path))?;
         match failed {
             None => Ok(()),
-            Some(error) => Err(super::Error::Undone {
-                verb: journal.verb.as_str(),
-                name,
-                source: Box::new(error),
+            Some(error) => {
+                self.tell_rollback(&name, images, &error);
+                Err(super::Error::Undone {
+                    verb: journal.verb.as_str(),
+                    name,
+                    source: Box::new(error),
+                }
+                .into())
             }
-            .into()),
+        }
+    }
+
+    /// The id of the image of one side.
+    fn image(&self, name: &ServiceName, side: Option<&Side>) -> Result<Option<String>> {
+        Ok(locate(self.places, name, side)?.map(|it| it.info.revision))
+    }
+
+    /// Tells that the service has its old deployment again, which nobody asked for.
+    fn tell_rollback(
+        &mut self,
+        name: &ServiceName,
+        images: (Option<String>, Option<String>),
+        error: &Error,
+    ) {
+        if let (Some(failed), Some(now)) = images
+            && refused::is_of_the_service(error)
+        {
+            (self.told)(Event::RolledBack(RolledBack {
+                name: name.as_str(),
+                failed: &failed,
+                now: &now,
+                why: &chain(error),
+            }));
         }
     }
 

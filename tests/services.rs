@@ -1,0 +1,7 @@
+//! Services, without a systemd: a program in systemctl's place answers from files and writes down how it was called.
+
+mod fake;
+mod listing;
+mod run_in;
+mod timer;
+mod units;
