@@ -1,5 +1,6 @@
 //! What the guides of Project Atomic have their readers type, typed.
 
+mod containers;
 mod defects;
 mod face;
 mod images;

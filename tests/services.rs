@@ -1,6 +1,6 @@
 //! Services, without a systemd: a program in systemctl's place answers from files and writes down how it was called.
 
-mod fake;
+pub(crate) mod fake;
 mod listing;
 mod run_in;
 mod timer;
