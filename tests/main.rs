@@ -20,6 +20,7 @@ mod chunked;
 mod confined;
 mod container_diff;
 mod containers;
+mod contract;
 mod cp;
 mod diff;
 mod exec;

@@ -1,5 +1,7 @@
 //! `berth info`.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -10,13 +12,13 @@ use store::{Digest, Image, Repo};
 use crate::context::Context;
 use crate::report::{self, Failure, out, printable};
 
-/// Show an image's labels and template variables, or this host and store
+/// Show a service, an image's labels and template variables, or this host and store
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  berth info etcd\n  berth info --json\n\nVariables can be set with berth install --set NAME=VALUE."
+    after_help = "Examples:\n  berth info etcd\n  berth info docker.io/library/redis:7\n  berth info --json\n\nVariables can be set with berth install --set NAME=VALUE."
 )]
 pub(crate) struct InfoArgs {
-    /// An image by name or id; without it, this host and store
+    /// A service, or an image by name or id; without it, this host and store
     name: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -39,12 +41,17 @@ struct HostInfo {
     repository: String,
     mode: Option<&'static str>,
     images: usize,
+    services: usize,
 }
 
 /// Prints what is known.
 pub(crate) fn info(args: InfoArgs, context: &Context) -> Result<ExitCode, Failure> {
     match &args.name {
-        Some(name) => image(name, args.json, context)?,
+        Some(name) => match service::find(name)? {
+            Some(info) if args.json => report::json(&info)?,
+            Some(info) => service::print(&info)?,
+            None => image(name, args.json, context)?,
+        },
         None => host(args.json, context)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -120,6 +127,7 @@ fn host(json: bool, context: &Context) -> Result<(), Failure> {
         repository: context.repo.display().to_string(),
         mode: repo.map(|repo| repo.mode().as_str()),
         images,
+        services: service::count()?,
     };
     if json {
         return report::json(&info);
@@ -128,5 +136,6 @@ fn host(json: bool, context: &Context) -> Result<(), Failure> {
     out!("Version: {}", info.version)?;
     out!("Root: {}", printable(&info.root))?;
     out!("Repository: {} ({mode})", printable(&info.repository))?;
-    out!("Images: {}", info.images)
+    out!("Images: {}", info.images)?;
+    out!("Services: {}", info.services)
 }

@@ -2,7 +2,7 @@
 //!
 //! # Model
 //!
-//! A container is a directory below the state directory: [`state`] is its record, beside the document that libcontainer was
+//! A container is a directory below the state directory: `state.rs` has its record, beside the document that libcontainer was
 //! given. There is no supervisor: the process that makes a container in the background goes, and its first process is left
 //! to whoever started us, a service manager mostly.
 //!
@@ -14,9 +14,9 @@
 //!
 //! # Invariants
 //!
-//! - One thread, an absolute cgroup path, HOME set: as for every container ([`crate::engine`]).
+//! - One thread, an absolute cgroup path, HOME set: as for every container (`engine.rs`).
 //! - Where nothing limits a container, libcontainer sees no control groups at all and the container stays in ours, so that
-//!   a unit's processes stay the unit's ([`groups`]).
+//!   a unit's processes stay the unit's (`groups.rs`).
 //! - No namespace is added that the document lacks, and none is left out.
 //! - A record counts only while its process does: pid, start time and boot id.
 

@@ -29,6 +29,7 @@ pub fn render(exports: &Exports, wanted: &Wanted<'_>) -> Result<Rendered> {
     {
         said.push(format!("{name} cannot be set: berth gives it a value"));
     }
+    said.extend(wanted.quadlet.iter().flat_map(|it| it.said.iter().cloned()));
     let unit_template = unit::template(exports, wanted);
     let mut values = variables::values(exports, wanted, &unit_template)?;
     let has_service = !exports.manifest.no_container_service;
