@@ -28,7 +28,7 @@ pub(crate) struct ContainersArgs {
 enum Verb {
     List(list::ListArgs),
     Delete(delete::DeleteArgs),
-    Update(update::UpdateArgs),
+    Update(Box<update::UpdateArgs>),
     Rollback(RollbackArgs),
     #[command(hide = true)]
     Trim,
