@@ -1,7 +1,10 @@
 //! Services, without a systemd: a program in systemctl's place answers from files and writes down how it was called.
 
-mod fake;
+mod changes;
+mod example;
+pub(crate) mod fake;
 mod listing;
+mod refusals;
 mod run_in;
 mod timer;
 mod units;

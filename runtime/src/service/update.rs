@@ -60,7 +60,7 @@ pub fn plan_update(
     }
     let choice = choose(&taken, current.slot, order.keep);
     let plan = order.plan(places, installer, choice.slot, &uuid)?;
-    let changes = changes(current, &plan, order)?;
+    let changes = changes(places, current, &plan, order)?;
     let before = &current.info;
     let same = before.revision == order.revision
         && before.image == order.image_name
@@ -73,7 +73,12 @@ pub fn plan_update(
     }))
 }
 
-fn changes(current: &Deployment, plan: &Plan, order: &Order<'_>) -> Result<Changes> {
+fn changes(
+    places: &Places,
+    current: &Deployment,
+    plan: &Plan,
+    order: &Order<'_>,
+) -> Result<Changes> {
     let before = &current.info;
     let mut changes = Changes::default();
     if before.revision != order.revision {
@@ -88,7 +93,7 @@ fn changes(current: &Deployment, plan: &Plan, order: &Order<'_>) -> Result<Chang
             changes.values.insert(name.clone(), pair);
         }
     }
-    let had = paths_of(current)?;
+    let had = paths_of(places, current)?;
     let has: Vec<PathBuf> = plan.paths().into_iter().map(|(path, _)| path).collect();
     changes.added = missing(&has, &had);
     changes.removed = missing(&had, &has);
@@ -106,10 +111,10 @@ fn missing(these: &[PathBuf], those: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-/// Everything that a deployment writes to the host. Its unit and its tmpfiles.d file are the service's, whether or not this
-/// deployment had one.
-fn paths_of(current: &Deployment) -> Result<Vec<PathBuf>> {
+/// Everything that a deployment writes to the host.
+fn paths_of(places: &Places, current: &Deployment) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
+    paths.extend(current.unit().map(|_| places.unit(&current.name)));
     match super::host_files::HostFiles::load(&current.dir)? {
         Some(files) => paths.extend(files.paths().map(|(path, ..)| path.to_owned())),
         None => paths.extend(
@@ -121,6 +126,7 @@ fn paths_of(current: &Deployment) -> Result<Vec<PathBuf>> {
         ),
     }
     if let Some(copy) = current.tmpfiles() {
+        paths.push(places.tmpfiles_of(&current.name));
         let text = std::fs::read_to_string(&copy).map_err(Error::io("read", &copy))?;
         paths.extend(temporary(&text).map(PathBuf::from));
     }

@@ -227,3 +227,26 @@ fn an_uninstallation_keeps_what_was_edited() {
         ]
     );
 }
+
+#[test]
+fn an_update_that_adds_to_the_host_is_for_somebody_to_agree_to() {
+    let setup = Setup::running(ONE);
+    let mut shape = Shape::new(1);
+    shape.files.push(("usr/bin/another", "changed"));
+    shape.make(&setup.repo, "example.org/web:3");
+    setup
+        .update_unasked("example.org/web:3")
+        .expect("it adds nothing");
+    let mut shape = Shape::new(2);
+    shape
+        .tmpfiles
+        .push_str("L /etc/cron.d/mine - - - - /bin/sh\n");
+    shape.make(&setup.repo, TWO);
+    let before = setup.snapshot();
+    let error = setup.update_unasked(TWO).expect_err("it adds files");
+    assert_eq!(
+        words(&error),
+        "cannot update service web: it would add to the host: /etc/cron.d/mine, /usr/lib/second/only"
+    );
+    same(&setup.snapshot(), &before, "nothing changed");
+}

@@ -112,7 +112,7 @@ impl Shape {
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        let temp = tempfile::tempdir().expect("a directory");
+        let temp = temp();
         let mut setup = Self::at(temp.path());
         setup._temp = Some(temp);
         setup
@@ -278,6 +278,18 @@ impl Setup {
         self.update_with(told, image, &[], 2)
     }
 
+    /// Updates without anybody agreeing to more files on the host.
+    pub(crate) fn update_unasked(&self, image: &str) -> Result<Deployment> {
+        self.order(&web(), image, &[], |order| {
+            self.world(&mut quiet(), |world| {
+                let service = Service::get(&self.places, &web())?;
+                let plan =
+                    service::plan_update(&self.places, &installer(), &service, order, false)?;
+                service::update(world, &installer(), order, &plan.expect("a change"), false)
+            })
+        })
+    }
+
     pub(crate) fn update_with(
         &self,
         told: &mut dyn FnMut(Event<'_>),
@@ -320,6 +332,19 @@ impl Setup {
         setup.systemd.up("web.service");
         setup
     }
+}
+
+/// A directory, in memory where a repository can be there: a change waits for its disk.
+pub(crate) fn temp() -> tempfile::TempDir {
+    let fast = tempfile::tempdir_in("/dev/shm").ok();
+    let fast = fast.filter(|dir| Repo::init(&dir.path().join("probe"), Mode::BareUser).is_ok());
+    fast.map_or_else(
+        || tempfile::tempdir().expect("a directory"),
+        |dir| {
+            std::fs::remove_dir_all(dir.path().join("probe")).expect("removed");
+            dir
+        },
+    )
 }
 
 pub(crate) fn web() -> ServiceName {

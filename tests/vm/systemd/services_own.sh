@@ -77,6 +77,7 @@ test_update_and_rollback() {
     status 1 berth update newer
     active newer active
     answers 8203 'Hi World'
+    logged newer 'rolled newer back from '
     berth uninstall newer
 }
 
