@@ -170,6 +170,8 @@ fn prepare_root(
     pivotable::make(&scratch)?;
     if record.discards {
         discard(record)?;
+        // What is written goes to the overlay: there is nothing to be kept from it.
+        bundle.spec["root"]["readonly"] = json!(false);
     }
     let hides_groups = request.is_root && !cgroup::host_is_unified()?;
     let (early, late) = late::part(made, root, hides_groups)?;
