@@ -6,12 +6,16 @@
 
 mod absent;
 mod confirm;
+mod containers;
 mod find;
 mod images;
+mod install;
 mod layout;
 mod mount;
 mod pull;
+mod run;
 mod storage;
+mod typed;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -57,13 +61,13 @@ struct Face {
 #[derive(Debug, Clone, clap::Args)]
 struct Global {
     /// Show debug messages
-    #[arg(long, global = true)]
+    #[arg(long)]
     debug: bool,
     /// Ignore the install-first requirement
-    #[arg(short, long, global = true)]
+    #[arg(short, long)]
     ignore: bool,
     /// Answer yes to all questions
-    #[arg(short = 'y', long, global = true)]
+    #[arg(short = 'y', long)]
     assumeyes: bool,
 }
 
@@ -75,6 +79,11 @@ enum Verb {
     Version(images::version::VersionArgs),
     Verify(images::verify::VerifyArgs),
     Update(images::update::UpdateArgs),
+    Install(install::InstallArgs),
+    Uninstall(install::UninstallArgs),
+    Containers(containers::ContainersArgs),
+    Run(run::RunArgs),
+    Stop(run::StopArgs),
     Mount(mount::MountArgs),
     #[command(alias = "umount")]
     Unmount(mount::UnmountArgs),
@@ -134,6 +143,11 @@ impl Verb {
             Self::Version(_) => "version",
             Self::Verify(_) => "verify",
             Self::Update(_) => "update",
+            Self::Install(_) => "install",
+            Self::Uninstall(_) => "uninstall",
+            Self::Containers(_) => "containers",
+            Self::Run(_) => "run",
+            Self::Stop(_) => "stop",
             Self::Mount(_) => "mount",
             Self::Unmount(_) => "unmount",
             Self::Absent(absent) => absent.name(),
@@ -148,6 +162,11 @@ impl Verb {
             Self::Version(args) => images::version::version(args, context),
             Self::Verify(args) => images::verify::verify(args, context),
             Self::Update(args) => images::update::update(args, context),
+            Self::Install(args) => install::install(args, global, context),
+            Self::Uninstall(args) => install::uninstall(args, context),
+            Self::Containers(args) => containers::containers(args, global, context),
+            Self::Run(args) => run::run(args, context),
+            Self::Stop(args) => run::stop(args, context),
             Self::Mount(args) => mount::mount(args, context),
             Self::Unmount(args) => mount::unmount(args, context),
             Self::Absent(absent) => Err(absent.refusal()),

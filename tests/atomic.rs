@@ -1,9 +1,11 @@
 //! What the guides of Project Atomic have their readers type, typed.
 
+mod containers;
 mod defects;
 mod face;
 mod images;
 mod mount;
+mod services;
 
 use std::path::PathBuf;
 

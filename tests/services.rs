@@ -2,7 +2,7 @@
 
 mod changes;
 mod example;
-mod fake;
+pub(crate) mod fake;
 mod listing;
 mod refusals;
 mod run_in;

@@ -37,6 +37,11 @@ pub(super) fn red(text: &str) -> String {
     coloured(text, 31)
 }
 
+/// Yellow where somebody looks.
+pub(super) fn yellow(text: &str) -> String {
+    coloured(text, 33)
+}
+
 /// Green where somebody looks.
 pub(super) fn green(text: &str) -> String {
     coloured(text, 32)

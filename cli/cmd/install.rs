@@ -62,7 +62,7 @@ pub(crate) struct InstallArgs {
     #[arg(short = 'y', long)]
     yes: bool,
     #[command(flatten)]
-    flags: PullFlags,
+    pub(crate) flags: PullFlags,
     /// The image: a name, or a source to pull from
     #[arg(value_name = "SOURCE", required_unless_present = "from_quadlet")]
     source: Option<String>,

@@ -8,8 +8,10 @@ use runtime::{HostMountOptions, HostMounted, MountSource};
 use crate::context::{Context, is_root};
 use crate::create;
 use crate::report::{Failure, note, printable};
+use crate::{services, units};
 
-/// Mount an image read-only at an empty directory; who is not root gets a copy that umount takes away
+/// Mount an image read-only at an empty directory, or the root of a service; who is not root gets a copy of the image,
+/// which umount takes away
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  berth mount redis:7 /mnt\n  berth umount /mnt")]
 pub(crate) struct MountArgs {
@@ -22,7 +24,7 @@ pub(crate) struct MountArgs {
         hide_default_value = true
     )]
     options: String,
-    /// An image by name or id
+    /// A service, or an image by name or id
     name: String,
     /// An empty directory
     dir: PathBuf,
@@ -72,6 +74,14 @@ pub(crate) fn mount_at(
         privileged: is_root(),
         no_exec: words().any(|word| word == "noexec"),
     };
+    if let (services, _) = units::split(vec![name.to_owned()])
+        && let Some(service) = services.first()
+    {
+        let rootfs = services::places()?.link(service).join("rootfs");
+        let source = MountSource::Directory(&rootfs);
+        let how = runtime::mount_on_host(&context.root, source, dir, options)?;
+        return Ok(Mounted { how, left_out });
+    }
     let (repo, image, _lock) = create::image_to_keep(name, context)?;
     let how = runtime::mount_on_host(
         &context.root,

@@ -48,7 +48,7 @@ pub(crate) struct UpdateArgs {
     #[arg(long)]
     no_systemd: bool,
     #[command(flatten)]
-    flags: PullFlags,
+    pub(crate) flags: PullFlags,
     /// Update only what a digest or a signature vouches for, as the timer does
     #[arg(long, requires = "all")]
     unattended: bool,

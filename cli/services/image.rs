@@ -29,10 +29,11 @@ pub(crate) fn find_image(
     let explicit = Source::is_explicit(text);
     let mut name = text.to_owned();
     let mut source = explicit.then(|| text.to_owned());
-    if !newer && !explicit {
-        if let Some((repo, image, lock)) = find_here(&name, context)? {
-            return finish(repo, image, None, lock, context);
-        }
+    if !newer
+        && !explicit
+        && let Some((repo, image, lock)) = find_here(&name, context)?
+    {
+        return finish(repo, image, None, lock, context);
     }
     let flags = flags.reaching(text);
     let pulled = flags.pull_source(context, &pull::parse(text)?, false)?;

@@ -2,7 +2,7 @@
 //!
 //! # Model
 //!
-//! An image hands out an [`Exports`]: templates, a manifest and files for the host below `/exports`. [`render`] makes of it
+//! An image hands out an [`Exports`]: templates, a manifest and files for the host below `/exports`. [`render()`] makes of it
 //! and of what is [`Wanted`] a [`Rendered`]: everything that a deployment consists of besides the image's own files.
 //!
 //! ```text

@@ -19,6 +19,7 @@ use crate::network::Network;
 use crate::options::Settings;
 use crate::protect::Protected;
 use crate::record::{Record, VolumeMount};
+use crate::security::Security;
 
 pub(crate) const MASKED: [&str; 12] = [
     "/proc/acpi",
@@ -188,7 +189,7 @@ pub(crate) fn settle(
     if !security.annotations.is_empty() {
         spec["annotations"] = json!(security.annotations);
     }
-    ambient(&mut spec["process"], record)?;
+    ambient(&mut spec["process"], security)?;
     share(spec, settings);
     let mut nodes = device::nodes(&security.devices)?;
     if security.privileged {
@@ -253,8 +254,7 @@ fn paths(settings: &Settings) -> Walls {
 
 /// A user other than root has the capabilities that were added by name, as podman has it; they survive executing a program
 /// only where they are inheritable and ambient too. All others have an empty inheritable set (CVE-2022-29162).
-fn ambient(process: &mut Value, record: &Record) -> Result<()> {
-    let security = &record.settings.security;
+pub(crate) fn ambient(process: &mut Value, security: &Security) -> Result<()> {
     if process["user"]["uid"] == 0 || security.cap_add.is_empty() {
         return Ok(());
     }

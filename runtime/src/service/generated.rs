@@ -95,6 +95,11 @@ pub(crate) fn generated(
             "readonlyPaths": walls::READ_ONLY,
         },
     });
+    walls::ambient(&mut document["process"], &settings.security)?;
+    let resources = resources(&settings);
+    if !resources.is_empty() {
+        document["linux"]["resources"] = Value::Object(resources);
+    }
     if let Some(filter) = seccomp::document(settings.security.filter(), &caps)? {
         document["linux"]["seccomp"] = filter;
     }
@@ -122,6 +127,12 @@ fn process_of(
 ) -> Value {
     // Others than root start with none; the rest bounds what set-uid programs could regain.
     let held: &[&str] = if user.uid == 0 { caps } else { &[] };
+    let limits: Vec<Value> = settings
+        .limits
+        .ulimits
+        .iter()
+        .map(|it| json!({"type": it.kind, "soft": it.soft, "hard": it.hard}))
+        .collect();
     json!({
         "terminal": false,
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": user.groups},
@@ -132,7 +143,21 @@ fn process_of(
             "bounding": caps, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
         },
         "noNewPrivileges": settings.security.no_new_privileges,
+        "rlimits": limits,
     })
+}
+
+/// What the control group of the service allows.
+fn resources(settings: &Settings) -> Map<String, Value> {
+    let limits = &settings.limits;
+    let mut resources = Map::new();
+    if let Some(bytes) = limits.memory {
+        resources.insert("memory".to_owned(), json!({"limit": bytes}));
+    }
+    if let Some(count) = limits.pids {
+        resources.insert("pids".to_owned(), json!({"limit": count}));
+    }
+    resources
 }
 
 fn mount(kind: &str, destination: &str, options: &[&str]) -> Value {

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 use store::oci::{ContainerConfig, History};
 
+use super::converge::chain;
 use super::document::{
     CONFIG, CONFIG_TEMPLATE, EXPORTS, MANIFEST, SERVICE_TEMPLATE, TMPFILES_TEMPLATE,
 };
@@ -281,43 +282,19 @@ fn fixed_places(exports: &Exports, findings: &mut Findings) {
         .config
         .as_deref()
         .or(exports.config_template.as_deref());
-    let is_config = |line: &str| line.contains("\"source\"");
-    let all = |_: &str| true;
-    let documents: [(&str, Option<&str>, &dyn Fn(&str) -> bool); 2] = [
-        (CONFIG_TEMPLATE, config, &is_config),
-        (TMPFILES_TEMPLATE, exports.tmpfiles.as_deref(), &all),
-    ];
-    for (file, text, counts) in documents {
-        for line in text
-            .into_iter()
-            .flat_map(str::lines)
-            .filter(|line| counts(line))
-        {
-            for (place, variable) in [("/var/lib/", "STATE_DIRECTORY"), ("/run/", "RUN_DIRECTORY")]
-            {
-                let starts = [
-                    format!("\"{place}"),
-                    format!(" {place}"),
-                    format!("\t{place}"),
-                ];
-                if starts.iter().any(|start| line.contains(start)) {
-                    findings.add(file, format!("{place} is ${variable}: {}", line.trim()));
-                }
+    // Places in the container look the same, but are no sources.
+    let sources = config
+        .into_iter()
+        .flat_map(str::lines)
+        .filter(|line| line.contains("\"source\""))
+        .map(|line| (CONFIG_TEMPLATE, line));
+    let lines = exports.tmpfiles.as_deref().into_iter().flat_map(str::lines);
+    for (file, line) in sources.chain(lines.map(|line| (TMPFILES_TEMPLATE, line))) {
+        for (place, variable) in [("/var/lib/", "STATE_DIRECTORY"), ("/run/", "RUN_DIRECTORY")] {
+            let starts = ["\"", " ", "\t"].map(|before| format!("{before}{place}"));
+            if starts.iter().any(|start| line.contains(start)) {
+                findings.add(file, format!("{place} is ${variable}: {}", line.trim()));
             }
         }
     }
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let part = error.to_string();
-        if !text.ends_with(&part) {
-            text = format!("{text}: {part}");
-        }
-        next = error.source();
-    }
-    text
 }

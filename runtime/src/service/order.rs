@@ -192,10 +192,7 @@ impl Order<'_> {
             digest: self.digest.clone(),
             set: Some(self.set.clone()),
             keep: self.keep,
-            health: self
-                .config
-                .and_then(|config| config.healthcheck.as_ref())
-                .and_then(ServiceHealth::of),
+            health: plan.rendered.health.as_ref().and_then(ServiceHealth::of),
             ..Info::default()
         };
         match self.root {

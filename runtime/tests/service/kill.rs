@@ -171,8 +171,7 @@ fn kill_everywhere(work: Work) {
         _ => assert!(olds > 0 && news > 0, "{work:?}: {olds} old, {news} new"),
     }
     let kills = olds + news;
-    println!("{work:?}: {kills} kills, {olds} left the old, {news} the new");
-    assert!(kills >= work.kills_min(), "{kills} kills");
+    assert!(kills >= work.kills_min(), "{work:?}: {kills} kills");
 }
 
 /// Before anybody repairs anything: the link and the unit on disk lead to deployments that are whole.

@@ -113,14 +113,23 @@ fn defect_18_a_simple_service_that_ends_after_its_start_has_not_come_up() {
     let (verdict, _) = judge(vec![up.clone(), up.clone(), ends], None);
     assert_eq!(verdict, failed("it failed: exit code 3"));
     // The same with Restart=: systemd brings it back so fast that it is active at every look.
-    let again = UnitState {
+    // Any of these shows it.
+    let count = UnitState {
         restarts: 1,
-        main_pid: Some(101),
+        ..up.clone()
+    };
+    let run = UnitState {
         invocation: "two".into(),
         ..up.clone()
     };
-    let (verdict, _) = judge(vec![up.clone(), again], None);
-    assert_eq!(verdict, failed("it was started again: exit code 0"));
+    let process = UnitState {
+        main_pid: Some(101),
+        ..up.clone()
+    };
+    for again in [count, run, process] {
+        let (verdict, _) = judge(vec![up.clone(), again], None);
+        assert_eq!(verdict, failed("it was started again: exit code 0"));
+    }
     let waits = UnitState {
         sub: "auto-restart".into(),
         result: "signal".into(),

@@ -342,6 +342,9 @@ fn nanoseconds(text: &str) -> std::result::Result<u64, String> {
 
 /// A volume with the absolute path of its source; units of volumes are refused.
 fn place(volume: Volume, beside: &Path) -> std::result::Result<Volume, String> {
+    if volume.options.chown {
+        return Err("option U is not supported: who owns its files stays".to_owned());
+    }
     let source = match volume.source {
         VolumeSource::Named(name) if name.ends_with(".volume") => {
             return Err("units of volumes are not supported; name a directory".to_owned());

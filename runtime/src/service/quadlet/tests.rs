@@ -217,6 +217,11 @@ const REFUSED: &[(&str, usize, &str)] = &[
         "Volume: units of volumes are not supported; name a directory",
     ),
     (
+        "[Container]\nVolume=/a:/a:U",
+        2,
+        "Volume: option U is not supported: who owns its files stays",
+    ),
+    (
         "[Container]\nVolume=../a:/a",
         2,
         "Volume: its path leads upwards",

@@ -179,3 +179,60 @@ fn the_health_check_is_handed_on() {
     });
     assert!(none.rendered().health.is_none());
 }
+
+#[test]
+fn a_quadlet_is_honoured_whole() {
+    let text = "[Unit]\nWants=a.service\n[Container]\nImage=redis\nExec=--port 1 $$X\nUser=5\nAddCapability=NET_ADMIN\n\
+        Volume=/srv/conf:/conf:ro\nVolume=cache:/cache\nTmpfs=/scratch:size=1m\nReadOnly=true\nReadOnlyTmpfs=false\n\
+        PidsLimit=9\nMemory=64m\nUlimit=nofile=10:20\nNotify=true\nStopTimeout=7\nHealthCmd=true\nAnnotation=a=b\n\
+        Environment=LANG=de\n[Service]\nEnvironment=A=$HOME%n\n[Install]\nWantedBy=a.target\n";
+    let name = ServiceName::new("web").expect("valid");
+    let file = crate::service::quadlet::File {
+        path: "/q/web.container".into(),
+        text: text.into(),
+    };
+    let around = Surroundings {
+        name: &name,
+        home: Path::new("/root"),
+        run_directory: Path::new("/run"),
+    };
+    let quadlet = Quadlet::parse(&[file], &around).expect("valid");
+    let mut case = Case {
+        quadlet: Some(quadlet),
+        ..redis()
+    };
+    // What the image exports does not count.
+    case.exports.present = true;
+    case.exports.service = Some("[Service]\nExecStart=/no\n".into());
+    let document = case.document();
+    let process = &document["process"];
+    assert_eq!(process["args"], json!(["entry", "a", "--port", "1", "$$X"]));
+    assert_eq!(process["user"]["uid"], 5);
+    assert_eq!(process["capabilities"]["ambient"], json!(["CAP_NET_ADMIN"]));
+    assert_eq!(
+        process["rlimits"],
+        json!([{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20}])
+    );
+    assert!(process["env"].to_string().contains("LANG=de"));
+    let limits = json!({"memory": {"limit": 64 << 20}, "pids": {"limit": 9}});
+    assert_eq!(document["linux"]["resources"], limits);
+    assert_eq!(document["annotations"], json!({"a": "b"}));
+    assert_eq!(
+        options(&document, "/conf"),
+        ["rbind", "nodev", "nosuid", "ro"]
+    );
+    assert_eq!(mount(&document, "/cache")["source"], "/var/lib/web/cache");
+    assert!(options(&document, "/scratch").contains(&"size=1m".to_owned()));
+    assert_eq!(
+        case.unit(),
+        "[Unit]\nDescription=web\nAfter=network.target\nWants=a.service\n\n[Service]\nDelegate=yes\nType=notify\n\
+         NotifyAccess=all\nExecStartPre=-/usr/bin/berth oci delete --force 'web'\nExecStart=/usr/bin/berth oci run 'web'\n\
+         ExecStopPost=-/usr/bin/berth oci delete --force 'web'\nWorkingDirectory=/checkouts/web.0\nRestart=on-failure\n\
+         KillMode=mixed\nKillSignal=SIGINT\nTimeoutStopSec=7\nEnvironment=A=$HOME%n\n\n[Install]\nWantedBy=a.target\n"
+    );
+    let health = case.rendered().health.expect("a check");
+    assert_eq!(
+        health.test.as_deref(),
+        Some(&["CMD-SHELL".to_owned(), "true".into()][..])
+    );
+}
