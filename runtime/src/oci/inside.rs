@@ -170,8 +170,6 @@ fn prepare_root(
     pivotable::make(&scratch)?;
     if record.discards {
         discard(record)?;
-        // What is written goes to the overlay: there is nothing to be kept from it.
-        bundle.spec["root"]["readonly"] = json!(false);
     }
     let hides_groups = request.is_root && !cgroup::host_is_unified()?;
     let (early, late) = late::part(made, root, hides_groups)?;
@@ -194,6 +192,10 @@ fn prepare_root(
         groups::hide(true, &request.run_dir)?;
     }
     bundle.spec["root"]["path"] = json!(record.rootfs);
+    if record.discards {
+        // Read-only is the deployment; what lies over it is written to.
+        bundle.spec["root"]["readonly"] = json!(false);
+    }
     *spec = bundle.spec;
     Ok(late)
 }
