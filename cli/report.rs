@@ -190,6 +190,12 @@ impl Failure {
         self
     }
 
+    /// The same with this hint, whatever hint it had.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
     /// The same error behind other words.
     pub(crate) fn after(mut self, words: &str) -> Self {
         if !self.silent {

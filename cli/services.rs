@@ -147,7 +147,13 @@ pub(crate) fn manager(prints: bool) -> Result<Box<dyn Manager>, Failure> {
     if prints {
         return Ok(Box::new(Printing::new(scope(), &print_command)));
     }
-    let systemctl = Systemctl::new(SystemctlOptions {
+    let systemctl = Systemctl::new(systemds_programs())?;
+    systemctl.check()?;
+    Ok(Box::new(systemctl))
+}
+
+fn systemds_programs() -> SystemctlOptions {
+    SystemctlOptions {
         scope: scope(),
         systemctl: find_program("systemctl"),
         tmpfiles: find_program("systemd-tmpfiles"),
@@ -155,9 +161,15 @@ pub(crate) fn manager(prints: bool) -> Result<Box<dyn Manager>, Failure> {
             Scope::Root => None,
             Scope::User => env("XDG_RUNTIME_DIR").map(PathBuf::from),
         },
-    })?;
-    systemctl.check()?;
-    Ok(Box::new(systemctl))
+    }
+}
+
+/// Makes what a tmpfiles.d file says, for a run that is no service; says so where nothing can.
+pub(crate) fn make_temporary(file: &Path) -> Result<(), Failure> {
+    if !Systemctl::make_temporary(systemds_programs(), file)? {
+        note!("left out what the image wants made on the host: systemd-tmpfiles is not on PATH");
+    }
+    Ok(())
 }
 
 /// The time that has passed since this was made.

@@ -18,7 +18,7 @@ pub(crate) struct PullArgs {
     /// Pull from an alternative registry type; nothing needs it here
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Option<String>,
-    /// [http:|https:|oci:]NAME, docker:NAME[:TAG] of docker's daemon, dockertar:FILE, or any SOURCE of berth's
+    /// NAME behind http:, https:, oci: or nothing, `docker:NAME:TAG` of docker's daemon, dockertar:FILE, or any SOURCE of berth's
     image: String,
 }
 

@@ -95,18 +95,12 @@ fn once(args: RunArgs, context: &Context) -> Result<ExitCode, Failure> {
     if !Exports::of_image(&repo, &image)?.runs_once() {
         return Err(absent());
     }
-    if !args.command.is_empty() {
-        return Err(Failure::new(format!(
-            "cannot run {} in {}: its config says what it runs; berth run takes a command",
-            args.command.join(" "),
-            args.image
-        )));
-    }
-    let install = Words::default()
+    let mut install: cmd::install::InstallArgs = Words::default()
         .values("--set", args.set)
         .values("--runtime", args.runtime)
         .rest([image.name.to_string()])
         .parse()?;
+    install.command = args.command;
     cmd::install::install(install, context)
 }
 

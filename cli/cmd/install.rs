@@ -63,6 +63,9 @@ pub(crate) struct InstallArgs {
     yes: bool,
     #[command(flatten)]
     pub(crate) flags: PullFlags,
+    /// What an image that runs once runs instead of its own command.
+    #[arg(skip)]
+    pub(crate) command: Vec<String>,
     /// The image: a name, or a source to pull from
     #[arg(value_name = "SOURCE", required_unless_present = "from_quadlet")]
     source: Option<String>,
@@ -80,6 +83,11 @@ pub(crate) struct SetFlags {
 }
 
 impl SetFlags {
+    /// Whether there are any.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.set.is_empty() || !self.set_files.is_empty()
+    }
+
     /// The values; those of `--set` win over those of a file.
     pub(crate) fn values(&self) -> Result<BTreeMap<String, String>, Failure> {
         let mut values = BTreeMap::new();
@@ -144,8 +152,13 @@ pub(crate) fn install(args: InstallArgs, context: &Context) -> Result<ExitCode, 
     let source = quadlet.as_ref().map_or(source, |it| Some(&it.image));
     let found = Found::find(&args, source.unwrap_or_default(), &places, context)?;
     if found.runs_once() && !args.image && quadlet.is_none() {
-        let image = found.image_of()?;
-        return run_once(image, &found.exports, &set, &runtime, &installer, &places);
+        if args.display {
+            out!("{} runs once: nothing is installed", found.image_name)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (image, exports) = (found.image_of()?, &found.exports);
+        let command = &args.command;
+        return run_once(image, exports, &set, command, &runtime, &installer, &places);
     }
     let name = match name {
         Some(name) => name,

@@ -2,9 +2,10 @@
 
 use std::io::IsTerminal as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use runtime::service::{RunIn, ServiceState};
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::create::BERTH_FAILED;
@@ -55,8 +56,12 @@ fn run(args: &RunInArgs, context: &Context) -> Result<ExitCode, Failure> {
         command: &args.command,
         terminal: std::io::stdin().is_terminal(),
     };
-    let unit = service.unit.as_ref();
-    if unit.is_some_and(|unit| unit.active.is_up() && unit.main_pid.is_some()) {
+    let runs = match &service.unit {
+        Some(unit) => unit.active.is_up() && unit.main_pid.is_some(),
+        // Where no systemd says so, the runtime knows.
+        None => runs(&runtime, run.name),
+    };
+    if runs {
         let words = run.in_running();
         let error = command(&words).exec();
         return Err(refused(&words, &error));
@@ -72,6 +77,17 @@ fn run(args: &RunInArgs, context: &Context) -> Result<ExitCode, Failure> {
         code.and_then(|code| u8::try_from(code).ok())
             .unwrap_or(BERTH_FAILED),
     ))
+}
+
+/// Whether the runtime has a container of this name that runs.
+fn runs(runtime: &[String], name: &str) -> bool {
+    let output = command(runtime)
+        .args(["state", name])
+        .stdin(Stdio::null())
+        .output()
+        .ok();
+    let state = output.and_then(|it| serde_json::from_slice::<Value>(&it.stdout).ok());
+    state.is_some_and(|state| state["status"] == "running")
 }
 
 fn command(words: &[String]) -> Command {

@@ -10,13 +10,14 @@ use runtime::service::{
 };
 
 use crate::report::{Failure, cause};
-use crate::services::ServiceImage;
+use crate::services::{ServiceImage, make_temporary};
 
 /// Runs the image and gives the exit code of its program.
 pub(crate) fn run_once(
     image: &ServiceImage,
     exports: &Exports,
     set: &BTreeMap<String, String>,
+    command: &[String],
     runtime: &Runtime,
     installer: &Installer,
     places: &Places,
@@ -37,7 +38,10 @@ pub(crate) fn run_once(
         runtime,
         keep: 2,
     };
-    let bundle = once(places, installer, &order)?;
+    let bundle = once(places, installer, &order, command)?;
+    if let Some(file) = &bundle.tmpfiles {
+        make_temporary(file)?;
+    }
     run(&bundle, runtime)
 }
 

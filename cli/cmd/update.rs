@@ -123,6 +123,7 @@ struct Found {
     exports: Exports,
     revision: String,
     image_name: String,
+    source: Option<String>,
 }
 
 impl One<'_> {
@@ -194,13 +195,20 @@ impl One<'_> {
                 exports: Exports::of_directory(rootfs)?,
                 revision: revision_of_remote(self.places, rootfs)?,
                 image_name: info.image.clone(),
+                source: info.source.clone(),
             });
         }
         let (text, newer) = match &self.args.rebase {
             Some(source) => (source.as_str(), false),
             None => (info.source.as_deref().unwrap_or(&info.image), true),
         };
-        let image = services::find_image(self.context, &self.args.flags, text, newer)?;
+        let flags = &self.args.flags;
+        let image = match services::find_image(self.context, flags, text, newer) {
+            Err(failure) if newer && info.source.is_none() => {
+                self.find_here(current, text, failure)?
+            }
+            found => found?,
+        };
         let exports = Exports::of_image(&image.repo, &image.image)?;
         Ok(Found {
             exports: match is_plain(info) {
@@ -209,8 +217,44 @@ impl One<'_> {
             },
             revision: image.image.id.hex(),
             image_name: image.image.name.to_string(),
+            // Another image has nothing to do with where this one came from.
+            source: match self.args.rebase {
+                Some(_) => image.source.clone(),
+                None => image.source.clone().or_else(|| info.source.clone()),
+            },
             image: Some(image),
         })
+    }
+
+    /// An image that is here although nobody serves its name: it was loaded. It counts where there is something to deploy;
+    /// where there is not, nobody knows whether there should be.
+    fn find_here(
+        &self,
+        current: &Deployment,
+        text: &str,
+        failure: Failure,
+    ) -> Result<ServiceImage, Failure> {
+        let name = &current.name;
+        let error = failure.cause_of::<fetch::Error>();
+        if !error.is_some_and(fetch::Error::is_unserved) {
+            return Err(failure);
+        }
+        let hint = format!(
+            "if {text} is only loaded here, `berth update --rebase {text} {name}` uses it without asking a registry"
+        );
+        let found = services::find_image(self.context, &self.args.flags, text, false);
+        let is_news = |it: &ServiceImage| {
+            it.image.id.hex() != current.info.revision || self.args.set.is_given()
+        };
+        match found {
+            Ok(image) if !self.args.all && is_news(&image) => {
+                note!("{name}: {}; the image that is here is used", failure.text());
+                note!("hint: {hint}");
+                Ok(image)
+            }
+            Ok(_) => Err(failure.with_hint(hint)),
+            Err(_) => Err(failure),
+        }
     }
 
     fn order<'o>(
@@ -276,13 +320,12 @@ impl Parts<'_> {
             (None, Some(rootfs)) => Root::Remote(rootfs),
             (None, None) => return Err(Failure::new("cannot find the image of the service")),
         };
-        let pulled = image.as_ref().and_then(|it| it.source.clone());
         act(&Order {
             name: self.name,
             root,
             exports: &self.found.exports,
             image_name: self.found.image_name.clone(),
-            source: pulled.or_else(|| info.source.clone()),
+            source: self.found.source.clone(),
             revision: self.found.revision.clone(),
             digest: image.as_ref().map(|it| it.image.digest.to_string()),
             config: image.as_ref().map(|it| &it.image.config.container),

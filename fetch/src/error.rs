@@ -306,6 +306,15 @@ impl Error {
         }
     }
 
+    /// Whether nobody serves what was asked for, as opposed to serving something that is wrong.
+    pub fn is_unserved(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NotFound { .. } | Self::Unauthorized { .. } => true,
+            Self::Source { source, .. } | Self::Mirrors { source, .. } => source.is_unserved(),
+            _ => false,
+        }
+    }
+
     /// What the user can do about it, where something helps.
     pub fn hint(&self) -> Option<String> {
         let text = match self {

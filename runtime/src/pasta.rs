@@ -81,8 +81,8 @@ pub(crate) fn start(bundle: &Path, net: &Net, helpers: &IdHelpers) -> Result<Opt
     let path = text(program.as_os_str().as_bytes())?;
     let (held, go) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::os("make a pipe"))?;
     let stdio = [nothing.as_fd(), said.as_fd()];
-    let pid =
-        sys::spawn_bound(held.as_fd(), &path, &args, stdio).map_err(Error::os("start pasta"))?;
+    let pid = sys::spawn_bound([held.as_fd(), go.as_fd()], &path, &args, stdio)
+        .map_err(Error::os("start pasta"))?;
     Ok(Some(Pasta {
         pid,
         go,

@@ -55,10 +55,11 @@ pub(crate) fn is_open(number: RawFd) -> bool {
     unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
 }
 
-/// Forks a child that waits until `go` is closed or written to and then executes `program`. The child keeps nothing open
-/// but stdio and has an empty environment. Only called while the process has one thread.
+/// Forks a child that waits until a byte comes through the pipe `go` (read end, write end) and then executes `program`; it
+/// ends when none comes, because whoever has the write end is gone. The child keeps nothing open but stdio and has an empty
+/// environment. Only called while the process has one thread.
 pub(crate) fn spawn_later(
-    go: BorrowedFd<'_>,
+    go: [BorrowedFd<'_>; 2],
     program: &CString,
     args: &[CString],
 ) -> io::Result<Pid> {
@@ -72,10 +73,13 @@ pub(crate) fn spawn_later(
         -1 => Err(io::Error::last_os_error()),
         0 => {
             let mut byte = 0u8;
-            // SAFETY: in the child: `byte` is one valid byte; read, execve and _exit are async-signal-safe.
+            // SAFETY: in the child: `byte` is one valid byte; close, read, execve and _exit are async-signal-safe, and the
+            // descriptor that is closed is used by nobody in the child.
             unsafe {
-                libc::read(go.as_raw_fd(), (&raw mut byte).cast(), 1);
-                libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr());
+                libc::close(go[1].as_raw_fd());
+                if libc::read(go[0].as_raw_fd(), (&raw mut byte).cast(), 1) == 1 {
+                    libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr());
+                }
                 libc::_exit(127)
             }
         }
@@ -106,7 +110,7 @@ pub(crate) fn pidfd_send_signal(process: &OwnedFd, signal: i32) -> io::Result<()
 /// As [`spawn_later`], for a program that goes on running: it has `stdio`'s first descriptor for stdin and stdout and the
 /// second for stderr, takes every signal, and is killed when this process ends.
 pub(crate) fn spawn_bound(
-    go: BorrowedFd<'_>,
+    go: [BorrowedFd<'_>; 2],
     program: &CString,
     args: &[CString],
     stdio: [BorrowedFd<'_>; 2],
@@ -122,15 +126,16 @@ pub(crate) fn spawn_bound(
         0 => {
             let mut byte = 0u8;
             // SAFETY: in the child: `byte` is one valid byte and `none` a signal set of the kernel's size; all calls are
-            // async-signal-safe.
+            // async-signal-safe, and the descriptor that is closed is used by nobody in the child.
             unsafe {
+                libc::close(go[1].as_raw_fd());
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 libc::dup2(stdio[0].as_raw_fd(), 0);
                 libc::dup2(stdio[0].as_raw_fd(), 1);
                 libc::dup2(stdio[1].as_raw_fd(), 2);
                 // Rust ignores SIGPIPE, which pasta takes for a failure.
                 default_signals();
-                if libc::read(go.as_raw_fd(), (&raw mut byte).cast(), 1) == 1 {
+                if libc::read(go[0].as_raw_fd(), (&raw mut byte).cast(), 1) == 1 {
                     let size = size_of_val(&none);
                     let (set, old) = (none.as_ptr(), std::ptr::null_mut::<u64>());
                     libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, set, old, size);

@@ -5,7 +5,7 @@
 //! run outside: they are forked before, wait on a pipe, and are let go once the namespace exists, both at once.
 
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -40,10 +40,10 @@ pub(crate) fn enter(maps: &IdMaps, helpers: &IdHelpers, flags: UnshareFlags) -> 
             "newgidmap",
         ),
     ]
-    .map(|(program, lines, name)| start_helper(program, lines, name, &held));
+    .map(|(program, lines, name)| start_helper(program, lines, name, [held.as_fd(), go.as_fd()]));
     let unshared = sys::unshare(flags).map_err(refused);
     if unshared.is_ok() {
-        // One byte each: the children share the read end, and the write end also lives in them.
+        // One byte each: the children share the read end.
         rustix::io::write(&go, b"gg").map_err(Error::os("start the id mapping programs"))?;
     }
     for child in children {
@@ -127,7 +127,7 @@ fn start_helper(
     program: Option<&Path>,
     maps: &[Mapping],
     name: &'static str,
-    held: &impl AsFd,
+    go: [BorrowedFd<'_>; 2],
 ) -> Result<(Pid, &'static str)> {
     let program = program.ok_or_else(|| Error::Host {
         lacks: "map the range of ids that this container was made with: newuidmap or newgidmap is not on PATH",
@@ -146,7 +146,35 @@ fn start_helper(
         .collect::<Result<_>>()?;
     let path = CString::new(program.as_os_str().as_bytes())
         .map_err(|_| Error::option("PATH", &program.display().to_string(), "it holds a NUL"))?;
-    let pid = sys::spawn_later(held.as_fd(), &path, &args)
-        .map_err(Error::os("start an id mapping program"))?;
+    let pid =
+        sys::spawn_later(go, &path, &args).map_err(Error::os("start an id mapping program"))?;
     Ok((pid, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// The child must not wait for a byte that only itself could send.
+    #[test]
+    fn a_helper_ends_with_who_would_let_it_go() {
+        let (held, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+        let child = sys::spawn_later([held.as_fd(), go.as_fd()], &c"/bin/true".to_owned(), &[])
+            .expect("a child");
+        drop(go);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            match waitpid(Some(child), WaitOptions::NOHANG).expect("our child") {
+                Some((_, status)) => break status,
+                None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                None => {
+                    rustix::process::kill_process(child, rustix::process::Signal::KILL).ok();
+                    panic!("it waits for ever");
+                }
+            }
+        };
+        assert_eq!(status.exit_status(), Some(127), "it was not executed");
+    }
 }

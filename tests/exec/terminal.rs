@@ -71,7 +71,7 @@ fn keys_leave_a_program_running() {
             .copied()
             .collect();
         let mut terminal = world.berth_in_pty(&args);
-        let before = format!("{:?}", terminal.mode());
+        let before = format!("{:?}", terminal.at_first);
         terminal.until("# ");
         assert_ne!(format!("{:?}", terminal.mode()), before, "raw");
         let script = "trap 'echo gone >/tmp/end; exit' HUP TERM; rm -f /tmp/go /tmp/end; \

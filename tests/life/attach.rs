@@ -12,7 +12,7 @@ fn a_shell_is_typed_into() {
     needs!(Images, Userns, Overlay);
     let world = World::new();
     let mut terminal = world.berth_in_pty(SHELL);
-    let before = terminal.mode();
+    let before = terminal.at_first.clone();
     terminal.until("# ");
     terminal.types("echo $((40+2))\n");
     terminal.until("42");
@@ -45,7 +45,7 @@ fn one_leaves_and_comes_back() {
     needs!(Images, Userns, Overlay);
     let world = World::new();
     let mut terminal = world.berth_in_pty(SHELL);
-    let before = terminal.mode();
+    let before = terminal.at_first.clone();
     terminal.until("# ");
     assert_ne!(
         format!("{:?}", terminal.mode()),

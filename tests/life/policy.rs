@@ -77,8 +77,9 @@ fn it_is_started_until_somebody_ends_it() {
     ] {
         let name = end.replace(' ', "");
         let id = world.run_d(&name, &["--restart", policy, "busybox", "true"]);
+        // Until it rests for seconds: what comes then finds it at rest.
         until("it was started again", || {
-            world.notes(&id)["restarts"].as_u64() > Some(1)
+            world.notes(&id)["restarts"].as_u64() > Some(4)
         });
         let supervisor = world.pid_of(&id, "supervisor");
         assert!(runs(supervisor));
@@ -95,7 +96,7 @@ fn it_is_started_until_somebody_ends_it() {
     // While it runs, too: the policy would start it again.
     for (end, code) in [("stop", 143), ("kill", 137)] {
         let name = format!("running-{end}");
-        world.run_d(
+        let id = world.run_d(
             &name,
             &[
                 "--restart",
@@ -103,9 +104,10 @@ fn it_is_started_until_somebody_ends_it() {
                 "busybox",
                 "sh",
                 "-c",
-                "trap 'exit 143' TERM; while :; do sleep 0.05; done",
+                "trap 'exit 143' TERM; echo up; while :; do sleep 0.05; done",
             ],
         );
+        world.until_logged(&id, "stdout F up");
         berth(&world, &format!("{end} {name}")).ok();
         assert_eq!(
             berth(&world, &format!("wait {name}")).ok().stdout,

@@ -18,6 +18,8 @@ use crate::support::user::berth;
 pub(crate) struct Terminal {
     master: Option<File>,
     inner: Option<OwnedFd>,
+    /// Its mode before anything used it.
+    pub(crate) at_first: Termios,
     said: Arc<Mutex<String>>,
     child: Child,
 }
@@ -30,6 +32,7 @@ impl Terminal {
         unlockpt(&master).unwrap();
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let inner = ioctl_tiocgptpeer(&master, flags).unwrap();
+        let at_first = tcgetattr(&inner).unwrap();
         let stdio = || Stdio::from(inner.try_clone().unwrap());
         let child = home
             .user
@@ -62,6 +65,7 @@ impl Terminal {
         Self {
             master: Some(master),
             inner: Some(inner),
+            at_first,
             said,
             child,
         }

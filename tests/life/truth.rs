@@ -203,15 +203,23 @@ fn a_supervisor_is_killed_while_it_sets_up() {
         .text()
         .to_owned();
     let (mut early, mut late) = (0, 0);
+    let mut last = serde_json::Value::Null;
     for round in 0..40u64 {
         let starts = berth(&world, "start one").start();
         let mut supervisor = 0;
         until("there is a supervisor", || {
             let state = fs::read(world.dir(&id).join("state.json")).unwrap_or_default();
             let notes: serde_json::Value = serde_json::from_slice(&state).unwrap_or_default();
-            // The one of this round, not of the last.
+            // The one of this round, not of the last, whose pid somebody else may have by now.
+            if notes["supervisor"] == last {
+                return false;
+            }
             supervisor = notes["supervisor"]["pid"].as_i64().unwrap_or_default() as i32;
-            supervisor != 0 && runs(supervisor) && notes["exit_code"].is_null()
+            let is_new = supervisor != 0 && runs(supervisor) && notes["exit_code"].is_null();
+            if is_new {
+                last = notes["supervisor"].clone();
+            }
+            is_new
         });
         std::thread::sleep(Duration::from_millis(round));
         kill_9(supervisor);

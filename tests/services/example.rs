@@ -1,11 +1,13 @@
 //! An image with a service in it, and an ordinary user with a home of his own who installs it without systemd.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::checkout::layout;
-use crate::support::Home;
-use crate::support::image::Tar;
+use crate::support::image::{Form, Image, Layer, Layout, Tar};
 use crate::support::user::Run;
+use crate::support::{Home, images};
 
 pub(super) const UNIT: &str = "[Unit]\nDescription=$NAME says $WORD\n[Service]\nExecStart=$EXEC_START\n\
 ExecStop=$EXEC_STOP\nWorkingDirectory=$DESTDIR\n[Install]\nWantedBy=default.target\n";
@@ -57,4 +59,40 @@ pub(super) fn unit(home: &Home) -> PathBuf {
 
 pub(super) fn tmpfiles(home: &Home) -> PathBuf {
     home.join(".local/share/containers/tmpfiles/web.conf")
+}
+
+/// An image of busybox with these files on top and this config, as a source to pull.
+pub(super) fn busybox(home: &Home, name: &str, files: Tar, config: &Value) -> String {
+    let built = images::get("busybox");
+    let below = built.layers.iter().map(|layer| Layer {
+        tar: Vec::new(),
+        blob: std::fs::read(built.blob(&layer.digest)).unwrap(),
+        media_type: Form::Gzip.media_type().into(),
+        digest: layer.digest.clone(),
+        size: layer.size,
+        diff_id: layer.diff_id.clone(),
+    });
+    let above = Layer::new(files.finish(), Form::Gzip);
+    let mut image = Image::new(below.chain([above]));
+    image.config["config"] = config.clone();
+    let path = home.join(format!("layout-{name}"));
+    let _ = std::fs::remove_dir_all(&path);
+    Layout::with(&path, &image);
+    format!("oci:{}:latest", path.display())
+}
+
+/// Everything below a directory with its mode, its size and its links.
+pub(super) fn listing(home: &Home, dir: &Path) -> String {
+    let find = "find . -printf '%p %y %m %n %s %l\\n' | sort";
+    home.sh(find).dir(dir).ok().stdout
+}
+
+/// What is in a directory; nothing when it is not there.
+pub(super) fn entries(dir: &Path) -> Vec<String> {
+    let found = std::fs::read_dir(dir).into_iter().flatten();
+    let mut names: Vec<String> = found
+        .map(|it| it.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
 }

@@ -192,6 +192,10 @@ fn prepare_root(
         groups::hide(true, &request.run_dir)?;
     }
     bundle.spec["root"]["path"] = json!(record.rootfs);
+    if record.discards {
+        // Read-only is the deployment; what lies over it is written to.
+        bundle.spec["root"]["readonly"] = json!(false);
+    }
     *spec = bundle.spec;
     Ok(late)
 }

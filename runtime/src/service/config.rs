@@ -57,7 +57,10 @@ pub(crate) fn config(
     })?;
     let mut document = original.clone();
     if document != json!({}) {
-        check(&document)?;
+        // What runs once is no deployment that could be spoilt.
+        if !exports.runs_once() {
+            check(&document)?;
+        }
         if wanted.scope == Scope::User {
             user_config::rewrite(&mut document, wanted, said)?;
         }

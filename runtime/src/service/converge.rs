@@ -22,19 +22,20 @@
 //! # Invariants
 //!
 //! - A unit on disk leads to a slot that holds its deployment: slots are filled before the unit is put, and only a slot that
-//!   no unit leads to is emptied, save for one whose deployment was never seen running. So whatever instant a power cut
-//!   chooses, what systemd starts at boot is the old service or the new one, whole.
+//!   no unit leads to is emptied. So whatever instant a power cut chooses, what systemd starts at boot is the old service or
+//!   the new one, whole. Where a deployment that was never seen running is replaced in its own slot, the two are exchanged,
+//!   and until the unit is put the old unit starts the new deployment.
 //! - A deployment that leaves its slot is kept whole until the journal is gone.
 //! - Directories are told by the id in their `info`, never by their place.
 
 use std::path::{Path, PathBuf};
 
-use super::deployment::{Deployment, tmpfiles_copy};
+use super::deployment::{Deployment, entries, tmpfiles_copy};
 use super::event::{Event, Step};
 use super::gate::{self, Verdict};
 use super::host_apply::HostTold;
 use super::journal::{Direction, Journal, Side};
-use super::put::{put_file, put_link, remove, rename};
+use super::put::{exchange, put_file, put_link, remove, rename};
 use super::world::World;
 use super::{Places, ServiceName};
 use crate::error::{Error, Result};
@@ -165,8 +166,15 @@ impl Converge<'_, '_> {
     fn settle_slots(&mut self) -> Result<()> {
         match self.journal.direction {
             Direction::Forward => {
+                let in_place = self.journal.in_place();
                 for victim in &self.journal.victims {
-                    self.take_out(victim)?;
+                    if in_place.is_none_or(|(from, _)| victim != from) {
+                        self.take_out(victim)?;
+                    }
+                }
+                if let Some((from, to)) = in_place {
+                    let trash = self.places().trash(&self.name, &from.id);
+                    return self.replace(to, from, &trash);
                 }
                 match &self.journal.to {
                     Some(to) if self.journal.staged => self.put_in(to),
@@ -176,7 +184,10 @@ impl Converge<'_, '_> {
             Direction::Back => {
                 if let (Some(to), true) = (&self.journal.to, self.journal.staged) {
                     let staged = self.places().staged(&self.name, &to.id);
-                    self.move_out(to, &staged)?;
+                    match self.journal.in_place() {
+                        Some((from, to)) => self.replace(from, to, &staged)?,
+                        None => self.move_out(to, &staged)?,
+                    }
                 }
                 for victim in &self.journal.victims {
                     let trash = self.places().trash(&self.name, &victim.id);
@@ -211,6 +222,41 @@ impl Converge<'_, '_> {
             return Ok(());
         }
         self.world.step(Step::PutIn(&slot), || rename(from, &slot))
+    }
+
+    /// Puts `comes` where `goes` stands: they are exchanged, so that at no instant the slot is empty. What went is moved
+    /// on to `away`.
+    fn replace(&mut self, comes: &Side, goes: &Side, away: &Path) -> Result<()> {
+        let (places, name) = (self.places(), &self.name);
+        let slot = places.slot(name, goes.slot);
+        let mut rooms = Vec::new();
+        for side in [comes, goes] {
+            rooms.extend([places.staged(name, &side.id), places.trash(name, &side.id)]);
+        }
+        let mut room = None;
+        for it in &rooms {
+            if holds(name, comes, it)?.is_some() {
+                room = Some(it);
+            }
+        }
+        if let Some(room) = room {
+            let stands = holds(name, goes, &slot)?.is_some();
+            let exchanged = stands
+                && self
+                    .world
+                    .step(Step::PutIn(&slot), || exchange(room, &slot))?;
+            if !exchanged {
+                self.move_out(goes, away)?;
+                self.move_in(comes, room)?;
+            }
+        }
+        for room in rooms.iter().filter(|room| *room != away) {
+            if holds(&self.name, goes, room)?.is_some() {
+                self.world
+                    .step(Step::TakeOut(&slot), || rename(room, away))?;
+            }
+        }
+        Ok(())
     }
 
     fn host_files(&mut self, deployment: &Path) -> Result<()> {
@@ -366,6 +412,19 @@ pub(super) fn locate(
     ] {
         if let Some(found) = holds(name, side, &dir)? {
             return Ok(Some(found));
+        }
+    }
+    // Two that were exchanged are in each other's place for a moment.
+    let prefix = format!("{name}.");
+    for parent in [places.all_staged(), places.all_trash()] {
+        for entry in entries(&parent)? {
+            let found = match entry.starts_with(&prefix) {
+                true => holds(name, side, &parent.join(entry)).ok().flatten(),
+                false => None,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
         }
     }
     Ok(None)

@@ -120,6 +120,13 @@ impl Journal {
         }
     }
 
+    /// The deployment that was current and the one that takes its very slot, when it is so.
+    pub(super) fn in_place(&self) -> Option<(&Side, &Side)> {
+        let (from, to) = (self.from.as_ref()?, self.to.as_ref()?);
+        let is_victim = self.staged && from.slot == to.slot && self.victims.contains(from);
+        is_victim.then_some((from, to))
+    }
+
     /// Whether the unit is to be started at boot once it is done.
     pub(super) fn is_enabled_after(&self) -> bool {
         match (self.direction, self.verb) {

@@ -14,6 +14,7 @@ use super::info::INFO;
 use super::order::{Installer, Order};
 use super::places::Places;
 use super::put::put_file;
+use super::run_in::missing_sources;
 use super::stage::Root;
 use super::world::discard;
 use crate::container::make_private;
@@ -32,27 +33,38 @@ pub struct OnceBundle {
     pub dir: PathBuf,
     /// The container's name.
     pub container: String,
+    /// What systemd-tmpfiles is to make before it runs, in a file of the bundle.
+    pub tmpfiles: Option<PathBuf>,
     id: String,
     repo: PathBuf,
     _lock: File,
 }
 
-/// Makes the bundle. The order's root is an image.
-pub fn once(places: &Places, installer: &Installer, order: &Order<'_>) -> Result<OnceBundle> {
+/// Makes the bundle, in which `command` runs, or what the image says when that is empty. The order's root is an image.
+///
+/// Directories of live state that the image binds and that are missing are made: there is no unit that would.
+pub fn once(
+    places: &Places,
+    installer: &Installer,
+    order: &Order<'_>,
+    command: &[String],
+) -> Result<OnceBundle> {
     let Root::Image(repo, image) = order.root else {
         let why = "only an image can be run once".to_owned();
         return Err(Error::Image { why });
     };
     let plan = order.plan(places, installer, 0, &super::install::new_uuid()?)?;
+    places.make_own()?;
     let id = naming::new_id()?;
     let dir = places.all_once().join(format!("{}.{id}", order.name));
     make_private(&dir)?;
     let path = dir.join(LOCK);
     let lock = File::create(&path).map_err(Error::io("create", &path))?;
     lock.lock().map_err(Error::io("lock", &path))?;
-    let bundle = OnceBundle {
+    let mut bundle = OnceBundle {
         container: format!("{}-{}", order.name, &id[..12]),
         repo: repo.path().to_owned(),
+        tmpfiles: None,
         dir,
         id,
         _lock: lock,
@@ -70,24 +82,36 @@ pub fn once(places: &Places, installer: &Installer, order: &Order<'_>) -> Result
     store::checkout(repo, image.root, &bundle.dir.join("rootfs"), &options)?;
     let path = bundle.dir.join("config.json");
     let text = plan.rendered.config.as_deref().unwrap_or("{}");
-    let text = discarding(text).map_err(|source| Error::Document {
+    let mut config: Value = serde_json::from_str(text).map_err(|source| Error::Document {
         path: path.clone(),
         source,
     })?;
-    put_file(&path, text.as_bytes(), 0o600)?;
+    adapt(&mut config, command);
+    for source in missing_sources(&config, &installer.run_directory) {
+        std::fs::create_dir_all(&source).map_err(Error::io("make", &source))?;
+    }
+    put_file(&path, config.to_string().as_bytes(), 0o600)?;
+    if let Some(text) = &plan.rendered.tmpfiles {
+        let path = bundle.dir.join("tmpfiles.conf");
+        put_file(&path, text.as_bytes(), 0o600)?;
+        bundle.tmpfiles = Some(path);
+    }
     Ok(bundle)
 }
 
-/// The configuration with a root whose changes are discarded.
-fn discarding(config: &str) -> serde_json::Result<String> {
-    let mut config: Value = serde_json::from_str(config)?;
-    if let Some(config) = config.as_object_mut() {
-        let annotations = config.entry("annotations").or_insert_with(|| json!({}));
-        if let Some(annotations) = annotations.as_object_mut() {
-            annotations.insert(ROOT.to_owned(), "discard".into());
-        }
+/// The configuration with a root whose changes are discarded, and with another command.
+fn adapt(config: &mut Value, command: &[String]) {
+    let Some(fields) = config.as_object_mut() else {
+        return;
+    };
+    let annotations = fields.entry("annotations").or_insert_with(|| json!({}));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(ROOT.to_owned(), "discard".into());
     }
-    serde_json::to_string(&config)
+    let process = fields.entry("process").or_insert_with(|| json!({}));
+    if let Some(process) = process.as_object_mut().filter(|_| !command.is_empty()) {
+        process.insert("args".to_owned(), json!(command));
+    }
 }
 
 impl Drop for OnceBundle {

@@ -14,10 +14,12 @@
 //! UNITS/NAME.service         TMPFILES/NAME.conf
 //! ```
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::container::make_private;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::ServiceName;
 
@@ -93,8 +95,16 @@ impl Places {
         self.all_trash().join(format!("{name}.{id}"))
     }
 
-    /// Makes the directories that are berth's alone.
+    /// Makes the directories that are berth's alone. Those above are for everybody to pass where they are the system's.
     pub(super) fn make_own(&self) -> Result<()> {
+        if let Some(parent) = self.checkouts.parent().filter(|_| store::is_root()) {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(parent)
+                .map_err(Error::io("make", parent))?;
+        }
+        make_private(&self.checkouts)?;
         for dir in ["journal", "staging", "trash", "failed"] {
             make_private(&self.own().join(dir))?;
         }

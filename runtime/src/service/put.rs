@@ -6,6 +6,9 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
 use crate::error::{Error, Result};
 
 /// Where the new content of `path` is until it is renamed. Neither systemd nor systemd-tmpfiles reads such a name, and
@@ -54,6 +57,18 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
         sync_parent(from)?;
     }
     Ok(())
+}
+
+/// Exchanges two directories, so that it lasts; `false` where the file system cannot.
+pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool> {
+    match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => {}
+        Err(Errno::INVAL | Errno::NOSYS) => return Ok(false),
+        Err(error) => return Err(Error::io("write", other)(error)),
+    }
+    sync_parent(other)?;
+    sync_parent(one)?;
+    Ok(true)
 }
 
 /// Removes a file or link; nothing there is fine. Also the draft of it.

@@ -71,7 +71,7 @@ impl RunIn<'_> {
         let path = self.deployment.join("config.json");
         let mut config = read(&path)?;
         self.adapt(&mut config);
-        for source in missing_sources(&config) {
+        for source in missing_sources(&config, Path::new("/run")) {
             std::fs::create_dir_all(&source).map_err(Error::io("make", &source))?;
         }
         let all = run_dir.join(DIR);
@@ -130,8 +130,8 @@ fn read(path: &Path) -> Result<Value> {
     }
 }
 
-/// The sources of bind mounts below the directories of live state that are not there.
-fn missing_sources(config: &Value) -> Vec<PathBuf> {
+/// The sources of bind mounts below the directories of live state, of which `run` is one, that are not there.
+pub(super) fn missing_sources(config: &Value, run: &Path) -> Vec<PathBuf> {
     let mounts = config["mounts"].as_array().into_iter().flatten();
     let is_bind = |mount: &&Value| {
         let kind = mount["type"].as_str().unwrap_or_default();
@@ -144,7 +144,9 @@ fn missing_sources(config: &Value) -> Vec<PathBuf> {
     let sources = mounts
         .filter(is_bind)
         .filter_map(|it| it["source"].as_str());
-    let live = |path: &PathBuf| path.starts_with("/run") || path.starts_with("/var/run");
+    let live = |path: &PathBuf| {
+        ["/run", "/var/run"].iter().any(|it| path.starts_with(it)) || path.starts_with(run)
+    };
     let plain = |path: &PathBuf| {
         path.components()
             .all(|it| it != std::path::Component::ParentDir)
@@ -275,7 +277,7 @@ mod tests {
     #[test]
     fn only_live_state_that_is_missing_is_made() {
         let config = serde_json::from_str(CONFIG).expect("JSON");
-        let missing = missing_sources(&config);
+        let missing = missing_sources(&config, Path::new("/run"));
         let expected = [
             "/run/berth-test-not-there/a",
             "/var/run/berth-test-not-there/b",

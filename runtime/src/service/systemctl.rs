@@ -43,6 +43,14 @@ impl Systemctl {
         Ok(Self { options })
     }
 
+    /// Makes what a tmpfiles.d file says. That needs no systemd that runs; `false` where the host has no systemd-tmpfiles.
+    pub fn make_temporary(options: SystemctlOptions, file: &Path) -> Result<bool> {
+        if options.tmpfiles.is_none() {
+            return Ok(false);
+        }
+        Self { options }.tmpfiles("--create", file).map(|()| true)
+    }
+
     /// Whether `systemctl` reaches a systemd that runs.
     pub fn check(&self) -> Result<()> {
         self.systemctl(&["show", "-p", "Version"]).map(drop)

@@ -47,7 +47,11 @@ fn generated(wanted: &Wanted<'_>) -> String {
         Some(quadlet) => (Some(&quadlet.settings), quadlet.notify),
         None => (None, false),
     };
-    let mut unit = vec!["Description=$NAME".to_owned()];
+    let mut unit = Vec::new();
+    let own = |line: &String| line.starts_with("Description=");
+    if wanted.quadlet.is_none_or(|it| !it.unit.iter().any(own)) {
+        unit.push("Description=$NAME".to_owned());
+    }
     if wanted.scope == Scope::Root {
         unit.push("After=network.target".to_owned());
     }

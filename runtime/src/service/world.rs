@@ -26,7 +26,6 @@ use super::once::is_abandoned;
 use super::put::remove;
 use super::systemd::Manager;
 use super::{Places, ServiceName, refused};
-use crate::container::make_private;
 use crate::error::{Error, Result};
 use crate::remove::remove_tree;
 
@@ -139,7 +138,6 @@ impl<'a> World<'a> {
         options: WorldOptions<'a>,
         told: &'a mut dyn FnMut(Event<'_>),
     ) -> Result<Self> {
-        make_private(&places.checkouts)?;
         places.make_own()?;
         let lock = places.own().join("lock");
         let mut world = Self {

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use runtime::service::{Event, Service, repair};
+use runtime::service::{Event, Manager as _, Service, Step, repair};
 
 use crate::pretend::BROKEN;
 use crate::setup::{ONE, Setup, Shape, TWO, quiet, temp, web};
@@ -16,25 +16,39 @@ enum Work {
     Install,
     Update,
     FailingUpdate,
+    Replacement,
+    FailingReplacement,
     Rollback,
     Uninstall,
 }
 
-const ALL: [Work; 5] = [
+/// What systemd does not do until a replacement is being undone.
+const BROKEN_VERB: &str = "tmpfiles-create";
+
+const ALL: [Work; 7] = [
     Work::Install,
     Work::Update,
     Work::FailingUpdate,
+    Work::Replacement,
+    Work::FailingReplacement,
     Work::Rollback,
     Work::Uninstall,
 ];
 
 impl Work {
+    /// Whether the new deployment takes the slot of the current one.
+    fn in_place(self) -> bool {
+        matches!(self, Self::Replacement | Self::FailingReplacement)
+    }
+
     /// The fewest places that the process is killed at.
     fn kills_min(self) -> usize {
         match self {
             Self::Install => 30,
             Self::Update => 40,
             Self::FailingUpdate => 70,
+            Self::Replacement => 25,
+            Self::FailingReplacement => 40,
             Self::Rollback => 30,
             Self::Uninstall => 30,
         }
@@ -53,7 +67,17 @@ fn prepare(work: Work, place: &Path) -> Setup {
         // Both slots are taken, so that an update has a victim.
         setup.update(&mut quiet(), TWO).expect("updated");
     }
-    if work == Work::Update || work == Work::FailingUpdate {
+    if work.in_place() {
+        // The one in the other slot is the last that ran, and the current one never did.
+        setup.systemd.stop("web.service").expect("stopped");
+        let mut shape = Shape::new(1);
+        shape.files.push(("usr/bin/never", "ran"));
+        shape.make(&setup.repo, "example.org/web:never");
+        setup
+            .update(&mut quiet(), "example.org/web:never")
+            .expect("updated");
+    }
+    if !matches!(work, Work::Rollback | Work::Uninstall) {
         let mut shape = Shape::new(1);
         shape.files.push(("usr/bin/another", "third"));
         if work == Work::FailingUpdate {
@@ -69,7 +93,7 @@ fn prepare(work: Work, place: &Path) -> Setup {
 fn perform(work: Work, setup: &Setup, told: &mut dyn FnMut(Event<'_>)) {
     match work {
         Work::Install => setup.install(told, ONE).map(drop).expect("installed"),
-        Work::Update => {
+        Work::Update | Work::Replacement => {
             let done = setup.update(told, "example.org/web:3");
             done.map(drop).expect("updated");
         }
@@ -77,6 +101,22 @@ fn perform(work: Work, setup: &Setup, told: &mut dyn FnMut(Event<'_>)) {
             setup
                 .update(told, "example.org/web:3")
                 .expect_err("it does not come up");
+        }
+        Work::FailingReplacement => {
+            setup.systemd.break_verb(BROKEN_VERB);
+            let mut decisions = 0;
+            let mut told = |event: Event<'_>| {
+                if matches!(event, Event::Before(Step::Decide(_))) {
+                    decisions += 1;
+                    if decisions == 2 {
+                        setup.systemd.mend_verb(BROKEN_VERB);
+                    }
+                }
+                told(event);
+            };
+            setup
+                .update(&mut told, "example.org/web:3")
+                .expect_err("its directories cannot be made");
         }
         Work::Rollback => setup.rollback(told).map(drop).expect("rolled back"),
         Work::Uninstall => setup.uninstall(told).expect("uninstalled"),
@@ -144,7 +184,11 @@ fn undisturbed(work: Work) -> (Snapshot, Snapshot) {
 }
 
 fn kill_everywhere(work: Work) {
-    let (before, after) = undisturbed(work);
+    let (before, mut after) = undisturbed(work);
+    if work == Work::FailingReplacement {
+        // Whoever finds it before it failed does not meet what was broken.
+        after = undisturbed(Work::Replacement).1;
+    }
     let (mut olds, mut news) = (0, 0);
     for at in 1.. {
         let temp = temp();
@@ -155,6 +199,7 @@ fn kill_everywhere(work: Work) {
         };
         let what = format!("{work:?} killed at {at}: {event}");
         check_between(work, &setup, &what);
+        setup.systemd.mend_all();
         setup.world(&mut quiet(), repair).expect(&what);
         let found = setup.snapshot();
         match (difference(&found, &before), difference(&found, &after)) {
@@ -185,6 +230,12 @@ fn check_between(work: Work, setup: &Setup, what: &str) {
     if let Ok(text) = std::fs::read_to_string(setup.dir.join("units/web.service")) {
         let slot = destination(&text);
         let own = std::fs::read_to_string(slot.join("web.service"));
+        if work.in_place() {
+            // Until the unit is put, the old one leads to the new deployment.
+            assert!(own.is_ok(), "{what}: the unit leads to a deployment");
+            assert!(slot.join("rootfs/usr/bin/program").is_file(), "{what}");
+            return;
+        }
         assert_eq!(
             own.ok().as_deref(),
             Some(&*text),
@@ -222,6 +273,16 @@ fn a_killed_update_leaves_the_old_or_the_new() {
 #[test]
 fn a_killed_update_that_was_being_undone_leaves_the_old() {
     kill_everywhere(Work::FailingUpdate);
+}
+
+#[test]
+fn a_killed_replacement_in_the_same_slot_leaves_the_old_or_the_new_and_never_an_empty_slot() {
+    kill_everywhere(Work::Replacement);
+}
+
+#[test]
+fn a_killed_replacement_that_was_being_undone_never_empties_the_slot() {
+    kill_everywhere(Work::FailingReplacement);
 }
 
 #[test]

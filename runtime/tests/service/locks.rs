@@ -80,3 +80,21 @@ fn who_does_not_wait_is_told_who_holds_it() {
         })
         .expect("open");
 }
+
+#[test]
+fn the_directory_of_deployments_is_its_owners_alone_and_those_above_the_systems_are_everybodys() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut setup = Setup::new();
+    let above = setup.dir.join("var/lib/containers");
+    setup.places.checkouts = above.join("atomic");
+    setup.world(&mut quiet(), |_| Ok(())).expect("opened");
+    let mode = |path: &std::path::Path| {
+        let meta = path.metadata().expect("there");
+        meta.permissions().mode() & 0o777
+    };
+    let usual = if store::is_root() { 0o755 } else { 0o700 };
+    assert_eq!(mode(&above), usual);
+    assert_eq!(mode(&setup.dir.join("var")), usual);
+    assert_eq!(mode(&setup.places.checkouts), 0o700);
+    assert_eq!(mode(&setup.places.checkouts.join(".berth")), 0o700);
+}

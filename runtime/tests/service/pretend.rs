@@ -43,6 +43,17 @@ impl Pretend {
         std::fs::remove_file(self.state.join(format!("broken-{verb}"))).expect("removed");
     }
 
+    /// The same for whatever is broken.
+    pub(crate) fn mend_all(&self) {
+        for entry in std::fs::read_dir(&self.state).expect("read") {
+            let path = entry.expect("read").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with("broken-") {
+                std::fs::remove_file(&path).expect("removed");
+            }
+        }
+    }
+
     /// Lets `other` go down with `unit`.
     pub(crate) fn depend(&self, other: &str, unit: &str) {
         std::fs::write(self.state.join(format!("dependants-{unit}")), other).expect("written");

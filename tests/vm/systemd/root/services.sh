@@ -125,7 +125,7 @@ test_run_in() {
     status 7 berth run-in inside sh -c 'exit 7'
     answers 8106 'Hi World'
     berth uninstall inside
-    status 1 berth run-in inside true
+    status 125 berth run-in inside true
 }
 
 # What is not in its volume goes with its end, and none of it into the deployment.

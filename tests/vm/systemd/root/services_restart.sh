@@ -1,19 +1,34 @@
 # Services of root's and the end of the host: the power is cut behind test_*, with nothing synced, and the host is
 # shut down behind after_cut_*.
 
-test_before_the_cut() {
-    printf '[Unit]\nDescription=What needs the network\n[Service]\nExecStart=/bin/sh -c '\''echo "engine on $SUBNET"; exec sleep 100000'\''\n[Install]\nWantedBy=multi-user.target\n' \
-        >"$units/engine.service"
+test_engine_before_the_cut() {
+    cat >"$units/engine.service" <<'end'
+[Unit]
+Description=What needs the network
+
+[Service]
+ExecStart=/bin/sh -c 'echo "engine on $SUBNET"; exec sleep 100000'
+
+[Install]
+WantedBy=multi-user.target
+end
     systemctl daemon-reload
     systemctl enable engine
     # What is berth's to keep is not synced here.
     sync "$units/engine.service" "$units/multi-user.target.wants" "$units"
-    berth install --system --name boot-hello --set PORT=8151 "$registry/hello-world:v1"
-    berth install --system --name boot-count --set PORT=8152 "$registry/counter:v1"
     berth install --system --name flannel --set PORT=8153 --set READY_DELAY=3 "$registry/flannel:v1"
-    berth start boot-hello boot-count
-    answers 8151 'Hi World'
+}
+
+test_count_before_the_cut() {
+    berth install --system --name boot-count --set PORT=8152 "$registry/counter:v1"
+    berth start boot-count
     answers 8152 'start 1'
+}
+
+test_hello_before_the_cut() {
+    berth install --system --name boot-hello --set PORT=8151 "$registry/hello-world:v1"
+    berth start boot-hello
+    answers 8151 'Hi World'
     berth update --set RECEIVER=all boot-hello
 }
 

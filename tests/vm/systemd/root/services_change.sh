@@ -38,7 +38,7 @@ test_rebase() {
     active based inactive
     berth start based
     answers 8112 'Hello again me'
-    within "$(berth services)" hello-world
+    within "$(berth services --no-trunc)" "$registry/hello-world:v2"
     berth uninstall based
 }
 
