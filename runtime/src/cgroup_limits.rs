@@ -79,6 +79,13 @@ pub(crate) fn prepare(id: &str, limits: &Limits) -> Result<Prepared> {
     Ok(prepared)
 }
 
+/// Makes the group of container `id` below our own, for what takes no controller: nobody else is moved.
+pub(crate) fn without_limits(id: &str) -> Result<std::result::Result<Group, Lack>> {
+    let groups = read_optional(Path::new("/proc/self/cgroup"))?;
+    let mounts = read_optional(Path::new("/proc/self/mountinfo"))?;
+    Ok(own_group(&groups, &mounts).and_then(|own| child(&own, id)))
+}
+
 impl Prepared {
     /// Reads what [`Prepared::write`] wrote.
     pub(crate) fn read(bundle: &Path) -> Result<Self> {
@@ -150,11 +157,6 @@ fn divide(own: &Group, id: &str) -> Result<Group, Lack> {
     if !is_delegated(own) {
         return Err(Lack::Delegation);
     }
-    let refused = |what: &str, path: &Path| {
-        let place = path.display().to_string();
-        let what = what.to_owned();
-        move |error: std::io::Error| Lack::Refused(format!("cannot {what} {place}: {error}"))
-    };
     let leaf = own.child(LEAF).dir;
     make_dir(&leaf).map_err(refused("make", &leaf))?;
     vacate(own, &leaf).map_err(refused("move processes to", &leaf))?;
@@ -168,9 +170,18 @@ fn divide(own: &Group, id: &str) -> Result<Group, Lack> {
         }
     }
     keep(own).ok();
+    child(own, id)
+}
+
+fn child(own: &Group, id: &str) -> Result<Group, Lack> {
     let group = own.child(cgroup::path(id).trim_start_matches('/'));
     make_dir(&group.dir).map_err(refused("make", &group.dir))?;
     Ok(group)
+}
+
+fn refused(what: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Lack {
+    let words = format!("cannot {what} {}", path.display());
+    move |error| Lack::Refused(format!("{words}: {error}"))
 }
 
 /// Sees to it that the controllers which the group hands on stay.

@@ -15,13 +15,14 @@
 //! # Invariants
 //!
 //! - One thread, an absolute cgroup path, HOME set: as for every container (`engine.rs`).
-//! - Where nothing limits a container, libcontainer sees no control groups at all and the container stays in ours, so that
+//! - Where nothing limits a container (nor what it may do with devices, `devices.rs`), libcontainer sees no control groups at all and the container stays in ours, so that
 //!   a unit's processes stay the unit's (`groups.rs`).
 //! - No namespace is added that the document lacks, and none is left out.
 //! - A record counts only while its process does: pid, start time and boot id.
 
 mod bundle;
 mod delete;
+mod devices;
 mod entry;
 mod exec;
 mod groups;

@@ -229,6 +229,73 @@ pub(crate) fn load_seccomp(program: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Gives a program that decides about devices to the kernel, which checks it. `program` is an array of `bpf_insn`.
+pub(crate) fn load_device_program(program: &[u8]) -> io::Result<OwnedFd> {
+    /// What the kernel reads of `union bpf_attr`; what is beyond counts as zero.
+    #[repr(C)]
+    struct Load {
+        kind: u32,
+        count: u32,
+        instructions: u64,
+        license: u64,
+    }
+    const BPF_PROG_LOAD: libc::c_int = 5;
+    const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+    let count = u32::try_from(program.len() / 8)
+        .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let load = Load {
+        kind: BPF_PROG_TYPE_CGROUP_DEVICE,
+        count,
+        instructions: program.as_ptr().expose_provenance() as u64,
+        license: c"".as_ptr().expose_provenance() as u64,
+    };
+    // SAFETY: the kernel reads one `Load`, `count` instructions of eight bytes, which are in `program`, and a C string; all
+    // of them live until the call returns, and it writes nothing.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_LOAD,
+            &raw const load,
+            size_of::<Load>(),
+        )
+    };
+    match RawFd::try_from(fd) {
+        // SAFETY: the kernel has just made this descriptor for us; it closes on exec.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Has a program decide about the devices of the control group that `group` is the directory of, besides those that decide
+/// already.
+pub(crate) fn attach_device_program(
+    group: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+) -> io::Result<()> {
+    const BPF_PROG_ATTACH: libc::c_int = 8;
+    const BPF_CGROUP_DEVICE: i32 = 6;
+    const BPF_F_ALLOW_MULTI: i32 = 2;
+    let attach = [
+        group.as_raw_fd(),
+        program.as_raw_fd(),
+        BPF_CGROUP_DEVICE,
+        BPF_F_ALLOW_MULTI,
+    ];
+    // SAFETY: the kernel reads these four numbers and writes nothing.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_ATTACH,
+            attach.as_ptr(),
+            size_of_val(&attach),
+        )
+    };
+    match status {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Gives every signal its default action back: Rust's start-up code ignores SIGPIPE, glibc's posix_spawn the signals it
 /// uses itself, a caller whatever it likes, and exec passes all of that on.
 pub(crate) fn default_signals() {

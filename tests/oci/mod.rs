@@ -1,5 +1,6 @@
 //! `berth oci`: the runtime by runc's words, for a user and for root.
 
+mod devices;
 mod enter;
 mod life;
 mod mounts;

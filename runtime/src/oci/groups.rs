@@ -3,7 +3,7 @@
 //! | who | the document | the group |
 //! |---|---|---|
 //! | anybody | no limits, no path | the caller's: a unit's processes stay the unit's |
-//! | root, v2 | limits | a child of the caller's own ([`crate::cgroup_limits`]) |
+//! | root, v2 | limits, or device rules that forbid anything | a child of the caller's own ([`crate::cgroup_limits`]) |
 //! | root, v2 | an absolute path | that one, with all that libcontainer can set there |
 //! | root, v1 and hybrid | limits, or an absolute path | that path, else `/berth-ID`, in each tree, by libcontainer |
 //! | a user | limits | a child of the caller's own, where that was delegated; else it is said |
@@ -16,6 +16,8 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bundle::Bundle;
+use super::devices::{self, Rule};
 use crate::cgroup_limits::{self, Prepared};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -23,15 +25,9 @@ use crate::proc::read_optional;
 use crate::{aliases, cgroup};
 
 const TREE: &str = "/sys/fs/cgroup";
+const DEVICES: &str = "linux.resources.devices";
 /// What neither a group of version 2 that we make nor a user's can be given.
-const OTHERS: [&str; 6] = [
-    "blockIO",
-    "devices",
-    "hugepageLimits",
-    "network",
-    "rdma",
-    "unified",
-];
+const OTHERS: [&str; 5] = ["blockIO", "hugepageLimits", "network", "rdma", "unified"];
 
 /// The control group of a container.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -46,15 +42,19 @@ pub(crate) struct Groups {
     pub(crate) prepared: Option<Prepared>,
     /// The directories to remove after its end.
     pub(crate) dirs: Vec<PathBuf>,
+    /// What it may do with devices, where that is ours to see to.
+    #[serde(default)]
+    pub(crate) devices: Vec<Rule>,
 }
 
 /// Decides, and makes what has to be made. What cannot be applied goes to `said`. `is_root` is the host's root.
 pub(crate) fn prepare(
     id: &str,
-    spec: &Value,
+    bundle: &Bundle,
     is_root: bool,
     said: &mut Vec<String>,
 ) -> Result<Groups> {
+    let spec = &bundle.spec;
     let resources = &spec["linux"]["resources"];
     let asks = resources
         .as_object()
@@ -62,6 +62,10 @@ pub(crate) fn prepare(
     let given = spec["linux"]["cgroupsPath"].as_str().unwrap_or_default();
     let given = Some(given).filter(|path| is_root && is_plain(path));
     let unified = cgroup::host_is_unified()?;
+    let devices = match is_root && unified {
+        true => rules(bundle)?,
+        false => Vec::new(),
+    };
     if let Some(path) = given.map(PathBuf::from).or_else(|| {
         let usual = PathBuf::from(cgroup::path(id));
         (is_root && asks && !unified).then_some(usual)
@@ -74,6 +78,7 @@ pub(crate) fn prepare(
             visible: true,
             by_engine: true,
             prepared: None,
+            devices,
         });
     }
     let limits = limits(resources);
@@ -82,18 +87,44 @@ pub(crate) fn prepare(
         ..Groups::default()
     };
     said.extend(not_ours(resources));
-    if limits == Limits::default() {
+    if limits == Limits::default() && devices.is_empty() {
         return Ok(groups);
     }
-    let mut prepared = cgroup_limits::prepare(id, &limits)?;
+    let mut prepared = Prepared {
+        path: groups.path.clone(),
+        ..Prepared::default()
+    };
+    if limits != Limits::default() {
+        prepared = cgroup_limits::prepare(id, &limits)?;
+    }
     said.append(&mut prepared.not_applied);
+    if prepared.dir.is_none() && !devices.is_empty() {
+        match cgroup_limits::without_limits(id)? {
+            Ok(group) => (prepared.dir, prepared.path) = (Some(group.dir), group.path),
+            Err(lack) => said.push(format!("{DEVICES} not applied: {}", lack.why())),
+        }
+    }
     if let Some(dir) = &prepared.dir {
         groups.path.clone_from(&prepared.path);
         groups.visible = true;
         groups.dirs.push(dir.clone());
+        groups.devices = devices;
     }
     groups.prepared = Some(prepared);
     Ok(groups)
+}
+
+/// What the document says of devices, when that forbids anything.
+fn rules(bundle: &Bundle) -> Result<Vec<Rule>> {
+    let rules = devices::read(&bundle.spec["linux"]["resources"]["devices"]);
+    let rules = rules.map_err(|why| Error::Bundle {
+        path: bundle.dir.clone(),
+        why,
+    })?;
+    Ok(match devices::restricts(&rules) {
+        true => rules,
+        false => Vec::new(),
+    })
 }
 
 /// Fails when processes are in the group, which is the container's to end.
@@ -156,19 +187,10 @@ fn limits(resources: &Value) -> Limits {
 }
 
 fn not_ours(resources: &Value) -> Vec<String> {
-    let asked = OTHERS.iter().filter(|name| match **name {
-        "devices" => denies(&resources["devices"]),
-        name => is_said(&resources[name]),
-    });
+    let asked = OTHERS.iter().filter(|name| is_said(&resources[**name]));
     asked
         .map(|name| format!("linux.resources.{name} not applied: berth does not set it here"))
         .collect()
-}
-
-/// Whether a list of device rules forbids anything.
-fn denies(rules: &Value) -> bool {
-    let rules = rules.as_array().into_iter().flatten();
-    rules.into_iter().any(|rule| rule["allow"] != true)
 }
 
 /// The directories that a path is in all trees of control groups.
@@ -219,6 +241,12 @@ impl Groups {
         found.sort_unstable();
         found.dedup();
         Ok(found)
+    }
+
+    /// Restricts what the container, whose program does not run yet, may do with devices. Gives what could not be done.
+    pub(crate) fn restrict(&self) -> Option<String> {
+        let dir = self.dirs.first().filter(|_| !self.devices.is_empty())?;
+        devices::apply(&self.devices, dir)
     }
 
     /// Moves this process into the container's group. Gives what could not be done.
@@ -285,7 +313,7 @@ mod tests {
         let blocks = "linux.resources.blockIO not applied: berth does not set it here";
         assert_eq!(not_ours(&all), [blocks]);
         let devices = json!({"devices": [{"allow": false, "access": "rwm"}]});
-        assert_eq!(not_ours(&devices).len(), 1);
+        assert_eq!(not_ours(&devices), [""; 0], "applied, or the kernel's");
         assert_eq!(not_ours(&Value::Null), [""; 0]);
     }
 

@@ -239,6 +239,9 @@ fn launch(
         Some(console) => Stdio::terminal(console.accept(made.owner)?, true)?,
         None => Stdio::default(),
     };
+    if let Some(line) = record.groups.restrict() {
+        say(&line);
+    }
     record.init = Some(ProcessId::of(made.pid)?);
     record.started = !request.create;
     record.write(dir)?;

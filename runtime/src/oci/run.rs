@@ -137,7 +137,7 @@ impl Host {
             });
         }
         let own_network = !(is_root && has_user) && bundle.take_network();
-        record.groups = groups::prepare(&record.id, &bundle.spec, is_root, &mut said)?;
+        record.groups = groups::prepare(&record.id, bundle, is_root, &mut said)?;
         bundle.spec["linux"]["cgroupsPath"] = serde_json::json!(record.groups.path);
         if !record.groups.by_engine
             && let Some(linux) = bundle.spec["linux"].as_object_mut()
