@@ -9,9 +9,9 @@ import time
 
 MEMORY_MIB = 2048
 CPUS = 2
-# For one whole boot, and for one line: a test takes at most 300 s, a boot 30 to 200 (busy).
-SECONDS = 3600
-SECONDS_SILENT = 400
+# For one whole boot, and for one line: a test takes at most 600 s, a boot 30 to 200 (busy).
+SECONDS = 7200
+SECONDS_SILENT = 700
 
 
 class Silent(Exception):
