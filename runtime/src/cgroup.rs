@@ -22,17 +22,25 @@ pub(crate) fn host_is_unified() -> Result<bool> {
     Ok(found.f_type == CGROUP2_MAGIC)
 }
 
-/// Makes `/sys/fs/cgroup` a cgroup2 tree in this mount namespace, and gives the place of the tree that the container may
-/// see: seen from our own cgroup namespace, it starts at our own group. On a pure v2 host that is mounted at `view`, which
-/// any number of namespaces can share, and stays mounted as long as this one lives.
-pub(crate) fn prepare(view: &Path) -> Result<PathBuf> {
-    if host_is_unified()? {
-        make_private(view)?;
-        mount(view, MountFlags::RDONLY)?;
-        return Ok(view.to_owned());
+/// Makes `/sys/fs/cgroup` a cgroup2 tree in this mount namespace, and tells whether it had to.
+pub(crate) fn unify() -> Result<bool> {
+    let is_one = host_is_unified()?;
+    if !is_one {
+        mount(Path::new(MOUNT_POINT), MountFlags::empty())?;
     }
-    mount(Path::new(MOUNT_POINT), MountFlags::empty())?;
-    Ok(MOUNT_POINT.into())
+    Ok(!is_one)
+}
+
+/// Does that, and gives the place of the tree that the container may see: seen from our own cgroup namespace, it starts at
+/// our own group. On a pure v2 host that is mounted at `view`, which any number of namespaces can share, and stays mounted
+/// as long as this one lives.
+pub(crate) fn prepare(view: &Path) -> Result<PathBuf> {
+    if unify()? {
+        return Ok(MOUNT_POINT.into());
+    }
+    make_private(view)?;
+    mount(view, MountFlags::RDONLY)?;
+    Ok(view.to_owned())
 }
 
 /// The path to give to libcontainer for the container `id`.

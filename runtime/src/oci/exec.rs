@@ -259,7 +259,7 @@ fn join(dir: &Path, request: &Request) -> Result<(i32, Stdio)> {
     match store::is_root() {
         true => groups::hide(true, &request.run_dir)?,
         false => {
-            cgroup::prepare(&dir.join("cgroup"))?;
+            cgroup::unify()?;
             // What cannot be moved is not moved by libcontainer, which takes that.
             sys::remount_read_only(c"/sys/fs/cgroup")
                 .map_err(Error::io("make read-only", "/sys/fs/cgroup"))?;

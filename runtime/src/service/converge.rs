@@ -29,6 +29,7 @@
 //! - Directories are told by the id in their `info`, never by their place.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::deployment::{Deployment, entries, tmpfiles_copy};
 use super::event::{Event, Step};
@@ -360,7 +361,9 @@ impl Converge<'_, '_> {
 
     fn start_and_watch(&mut self, target: &Deployment) -> Result<()> {
         let (manager, unit) = (self.world.manager, self.unit.as_str());
-        let (gate, clock, health) = (self.world.gate, self.world.clock, self.world.health);
+        let (clock, health) = (self.world.clock, self.world.health);
+        let grace = target.info.health.as_ref().map_or(0, |it| it.start_period);
+        let gate = self.world.gate.with_grace(Duration::from_nanos(grace));
         let name = &self.name;
         self.world.step(Step::Start(unit), || {
             if manager.is_failed(unit)? {

@@ -190,7 +190,7 @@ pub(super) fn slots(places: &Places, name: &ServiceName) -> Result<Vec<(u32, Pat
 }
 
 /// The slot that a directory of this service is.
-fn slot_of(entry: &str, name: &ServiceName) -> Option<u32> {
+pub(super) fn slot_of(entry: &str, name: &ServiceName) -> Option<u32> {
     let slot = entry.strip_prefix(name.as_str())?.strip_prefix('.')?;
     is_slot(slot).then(|| slot.parse().ok())?
 }

@@ -107,6 +107,18 @@ pub enum Error {
         /// The name.
         name: ServiceName,
     },
+    /// The name is one of the deployments of another service, or the other way round.
+    #[error(
+        "cannot install {name} beside {other}: {short}.0, {short}.1 … are deployments of {short}"
+    )]
+    NameOfSlot {
+        /// The name.
+        name: ServiceName,
+        /// The service that is there.
+        other: ServiceName,
+        /// The shorter name of the two.
+        short: ServiceName,
+    },
     /// There is no service of this name.
     #[error("System container '{name}' is not installed")]
     NotInstalled {
@@ -251,7 +263,7 @@ impl Error {
     /// What the reader can do about it, for a `hint:` line.
     pub(crate) fn hint(&self) -> Option<&str> {
         match self {
-            Self::Name { .. } => Some("choose another name with --name"),
+            Self::Name { .. } | Self::NameOfSlot { .. } => Some("choose another name with --name"),
             Self::Unreplaced { .. } => Some("give each a value with --set NAME=VALUE"),
             Self::NoSystemd { .. } => {
                 Some("with --no-systemd berth does the rest and prints what it would run")

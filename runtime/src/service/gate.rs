@@ -3,7 +3,7 @@
 //! That systemd's start of a service returned means what its type means: for `notify`, `dbus` and `oneshot` that the
 //! program said or did something, for `simple`, `exec` and `forking` no more than that there was a process. Such a one is
 //! watched for a while: it has to stay active, with one main process, started once. Then its health check has to succeed,
-//! where it has one. All of it before a deadline.
+//! where it has one. For the start it has as long as its unit says (`TimeoutStartSec=`), and from then on the gate's deadline.
 
 use std::time::Duration;
 
@@ -12,11 +12,16 @@ use crate::error::Result;
 
 /// Between two looks at the unit, and between two checks of its health.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What systemd is given beyond its own limit for a start, so that its word on it is heard.
+const SLACK: Duration = Duration::from_secs(5);
+/// The longest that is waited for a start, whatever the unit allows.
+const START_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// What is asked of a service that was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GateOptions {
-    /// How long all of it may take.
+    /// How long it may take from its start to a successful health check; also how long the start itself may take where the
+    /// unit allows less.
     pub deadline: Duration,
     /// How long a program that cannot say that it is ready has to stay up.
     pub settle: Duration,
@@ -27,6 +32,17 @@ impl Default for GateOptions {
         Self {
             deadline: Duration::from_secs(30),
             settle: Duration::from_secs(3),
+        }
+    }
+}
+
+impl GateOptions {
+    /// The same for a service that need not be well for `grace` after its start; 15 minutes count at most.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self {
+            deadline: self.deadline.saturating_add(grace.min(START_MAX)),
+            ..self
         }
     }
 }
@@ -77,7 +93,7 @@ pub fn watch(
     clock: &dyn Clock,
     mut health: Option<&mut HealthCheck<'_>>,
 ) -> Result<Verdict> {
-    let end = clock.now() + options.deadline;
+    let begun = clock.now();
     let mut first: Option<(UnitState, Duration)> = None;
     let mut ails = None;
     loop {
@@ -99,10 +115,24 @@ pub fn watch(
                 }
             }
         }
-        if clock.now() >= end {
-            return Ok(Verdict::Failed(too_late(&state, options, ails)));
+        let (from, limit) = match &first {
+            Some((_, since)) => (*since, options.deadline),
+            None => (begun, start_limit(&state, options)),
+        };
+        let left = (from + limit).saturating_sub(clock.now());
+        if left.is_zero() {
+            return Ok(Verdict::Failed(too_late(&state, limit, ails)));
         }
-        clock.sleep(LOOK_EVERY.min(end.saturating_sub(clock.now())));
+        clock.sleep(LOOK_EVERY.min(left));
+    }
+}
+
+/// How long the unit may take until systemd calls it active.
+fn start_limit(state: &UnitState, options: &GateOptions) -> Duration {
+    let own = state.start_limit.saturating_add(SLACK).min(START_MAX);
+    match state.start_limit.is_zero() {
+        true => options.deadline,
+        false => own.max(options.deadline),
     }
 }
 
@@ -159,8 +189,8 @@ fn ended(state: &UnitState) -> String {
     }
 }
 
-fn too_late(state: &UnitState, options: &GateOptions, ails: Option<String>) -> String {
-    let seconds = options.deadline.as_secs_f64();
+fn too_late(state: &UnitState, limit: Duration, ails: Option<String>) -> String {
+    let seconds = limit.as_secs_f64();
     match ails {
         Some(why) => format!("it was not well within {seconds} seconds: {why}"),
         None => format!(

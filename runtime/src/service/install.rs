@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::converge::has_entry;
-use super::deployment::{Deployment, Service, slots};
+use super::deployment::{Deployment, Service, entries, slot_of, slots};
 use super::journal::{Journal, Side, Verb};
 use super::order::{Installer, Order, Plan};
+use super::places::is_slot;
 use super::slots::KEEP_MIN;
 use super::stage::Draft;
 use super::world::World;
@@ -24,6 +25,7 @@ pub fn plan_install(places: &Places, installer: &Installer, order: &Order<'_>) -
         let name = name.clone();
         return Err(super::Error::Present { name }.into());
     }
+    refuse_name_of_slot(places, name)?;
     let plan = order.plan(places, installer, 0, &new_uuid()?)?;
     for path in [places.unit(name), places.tmpfiles_of(name)] {
         if has_entry(&path) {
@@ -35,7 +37,38 @@ pub fn plan_install(places: &Places, installer: &Installer, order: &Order<'_>) -
 
 /// Whether a service of this name is installed, or came with the system.
 pub fn is_present(places: &Places, name: &ServiceName) -> bool {
-    has_entry(&places.link(name)) || places.preinstalled.join(name.as_str()).is_dir()
+    let link = places.link(name);
+    let is_slot = !link.is_symlink() && service_of_slot(name).is_some();
+    (has_entry(&link) && !is_slot) || places.preinstalled.join(name.as_str()).is_dir()
+}
+
+/// Refuses a name that is the name of a deployment of another service, or whose deployments have the name of another.
+fn refuse_name_of_slot(places: &Places, name: &ServiceName) -> Result<()> {
+    let refuse = |other: ServiceName, short: &ServiceName| {
+        Err(super::Error::NameOfSlot {
+            name: name.clone(),
+            short: short.clone(),
+            other,
+        }
+        .into())
+    };
+    if let Some(other) = service_of_slot(name)
+        && (is_present(places, &other) || has_entry(&places.link(name)))
+    {
+        return refuse(other.clone(), &other);
+    }
+    for entry in entries(&places.checkouts)? {
+        if slot_of(&entry, name).is_some() && places.checkouts.join(&entry).is_symlink() {
+            return refuse(ServiceName::new(&entry)?, name);
+        }
+    }
+    Ok(())
+}
+
+/// The service of which this name would be a deployment, if there is one.
+fn service_of_slot(name: &ServiceName) -> Option<ServiceName> {
+    let (service, slot) = name.as_str().rsplit_once('.')?;
+    ServiceName::new(service).ok().filter(|_| is_slot(slot))
 }
 
 /// Installs the service, as it was planned.
@@ -51,6 +84,7 @@ pub fn install(
         let name = name.clone();
         return Err(super::Error::Present { name }.into());
     }
+    refuse_name_of_slot(world.places, name)?;
     let mut journal = Journal::new(Verb::Install, name);
     // What no link leads to is nobody's.
     for (slot, dir) in slots(world.places, name)? {

@@ -42,6 +42,7 @@ pub fn render(exports: &Exports, wanted: &Wanted<'_>) -> Result<Rendered> {
             exports,
             &unit_template,
             &config.document,
+            wanted.scope,
             &mut values,
             &mut said,
         )?),

@@ -20,6 +20,9 @@ pub struct ServiceHealth {
     pub args: Vec<String>,
     /// How long it may take, in nanoseconds.
     pub timeout: u64,
+    /// How long after its start the service need not be well yet, in nanoseconds.
+    #[serde(default)]
+    pub start_period: u64,
 }
 
 impl ServiceHealth {
@@ -31,10 +34,13 @@ impl ServiceHealth {
             ("CMD-SHELL", [line]) => vec!["/bin/sh".into(), "-c".into(), line.clone()],
             _ => return None,
         };
-        let timeout = check.timeout.and_then(|it| u64::try_from(it).ok());
+        let positive = |it: Option<i64>| it.and_then(|it| u64::try_from(it).ok());
         Some(Self {
             args,
-            timeout: timeout.filter(|it| *it > 0).unwrap_or(TIMEOUT_NS),
+            timeout: positive(check.timeout)
+                .filter(|it| *it > 0)
+                .unwrap_or(TIMEOUT_NS),
+            start_period: positive(check.start_period).unwrap_or_default(),
         })
     }
 
@@ -114,8 +120,11 @@ mod tests {
         }
         let quick = ServiceHealth::of(&check(&["CMD", "x"], Some(5))).expect("one");
         assert_eq!(quick.timeout, 5);
-        let slow = ServiceHealth::of(&check(&["CMD", "x"], Some(0))).expect("one");
-        assert_eq!(slow.timeout, TIMEOUT_NS);
+        let mut given = check(&["CMD", "x"], Some(0));
+        let slow = ServiceHealth::of(&given).expect("one");
+        assert_eq!((slow.timeout, slow.start_period), (TIMEOUT_NS, 0));
+        given.start_period = Some(7);
+        assert_eq!(ServiceHealth::of(&given).expect("one").start_period, 7);
     }
 
     #[test]
@@ -127,6 +136,7 @@ mod tests {
         let health = ServiceHealth {
             args: vec!["well".into(), "a b".into()],
             timeout: TIMEOUT_NS,
+            start_period: 0,
         };
         let asks = r#"test "$1|$2|$3|$4" = "exec|web|well|a b""#;
         assert_eq!(health.ask(&runtime(asks), "web").expect("asked"), None);

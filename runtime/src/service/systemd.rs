@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::error::Result;
 
@@ -132,11 +133,13 @@ pub struct UnitState {
     pub has_job: bool,
     /// Whether its `Condition…=` held when it was to be started last.
     pub condition: bool,
+    /// How long its start may take, its `TimeoutStartSec=`: [`Duration::MAX`] for as long as it wants.
+    pub start_limit: Duration,
 }
 
 /// The properties of [`UnitState`], as `systemctl show -p` wants them.
 pub(crate) const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,MainPID,Result,NRestarts,Type,InvocationID,\
-ExecMainStatus,Job,ConditionResult,ConditionTimestampMonotonic";
+ExecMainStatus,Job,ConditionResult,ConditionTimestampMonotonic,TimeoutStartUSec";
 /// The properties that name the units that go down with one.
 pub(crate) const REVERSE: &str = "Id,ActiveState,RequiredBy,RequisiteOf,BoundBy,ConsistsOf";
 
@@ -173,6 +176,61 @@ impl UnitState {
             has_job: number("Job").is_some_and(|job| job != 0),
             condition: text("ConditionResult") != "no"
                 || number("ConditionTimestampMonotonic") == Some(0),
+            start_limit: time_span(text("TimeoutStartUSec")).unwrap_or_default(),
+        }
+    }
+}
+
+/// A time as `systemctl show` prints it: `1min 30s`, `infinity`.
+///
+/// Source: systemd's `format_timespan()`, and the units of systemd.time(7).
+fn time_span(text: &str) -> Option<Duration> {
+    if text == "infinity" {
+        return Some(Duration::MAX);
+    }
+    let mut sum = Duration::ZERO;
+    for part in text.split_ascii_whitespace() {
+        let unit_at = part.find(|it: char| it.is_ascii_alphabetic())?;
+        let (number, unit) = part.split_at_checked(unit_at)?;
+        let seconds = match unit {
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            "w" => 604_800.0,
+            "month" => 2_629_800.0,
+            "y" => 31_557_600.0,
+            _ => return None,
+        };
+        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+        sum = sum.checked_add(part)?;
+    }
+    (!text.is_empty()).then_some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_printed() {
+        for (text, seconds) in [
+            ("1min 30s", 90.0),
+            ("30s", 30.0),
+            ("1h 2min", 3720.0),
+            ("1.5s", 1.5),
+            ("250ms", 0.25),
+            ("0", 0.0),
+            ("1month 1w", 2_629_800.0 + 604_800.0),
+        ] {
+            let wanted = (seconds != 0.0).then(|| Duration::from_secs_f64(seconds));
+            assert_eq!(time_span(text), wanted, "{text}");
+        }
+        assert_eq!(time_span("infinity"), Some(Duration::MAX));
+        for text in ["", "s", "3", "3parsec", "-3s", "1e300s", "naNs"] {
+            assert_eq!(time_span(text), None, "{text}");
         }
     }
 }

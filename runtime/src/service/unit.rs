@@ -25,10 +25,14 @@ pub(crate) fn unit(
     exports: &Exports,
     template: &str,
     config: &Value,
+    scope: Scope,
     values: &mut Values,
     said: &mut Vec<String>,
 ) -> Result<String, Error> {
-    let text = values.render(SERVICE_TEMPLATE, template, Language::Systemd)?;
+    let mut text = values.render(SERVICE_TEMPLATE, template, Language::Systemd)?;
+    if scope == Scope::User {
+        text = with_users_targets(&text, said);
+    }
     let has_limits = config["linux"]["resources"]
         .as_object()
         .is_some_and(|resources| !resources.is_empty());
@@ -110,6 +114,49 @@ fn generated(wanted: &Wanted<'_>) -> String {
     }
     let [unit, service, install] = [unit, service, install].map(|lines| lines.join("\n"));
     format!("[Unit]\n{unit}\n\n[Service]\n{service}\n\n[Install]\n{install}\n")
+}
+
+/// The unit with the target that a user's systemd boots into, in place of the system's in `[Install]`: it has none of
+/// those, so that what only they want would never be started.
+///
+/// Source: systemd.special(7), units managed by the user service manager.
+fn with_users_targets(text: &str, said: &mut Vec<String>) -> String {
+    const OF_THE_SYSTEM: [&str; 2] = ["multi-user.target", "graphical.target"];
+    const OF_USERS: &str = "default.target";
+    let mut section = "";
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let plain = line.trim();
+        if plain.starts_with('[') {
+            section = plain;
+        }
+        let wants = plain.split_once('=').filter(|(key, units)| {
+            let named = |it: &str| OF_THE_SYSTEM.contains(&it);
+            section == "[Install]"
+                && ["WantedBy", "RequiredBy", "UpheldBy"].contains(&key.trim_end())
+                && units.split_ascii_whitespace().any(named)
+        });
+        let Some((key, units)) = wants else {
+            lines.push(line.to_owned());
+            continue;
+        };
+        let mut found: Vec<&str> = Vec::new();
+        for unit in units.split_ascii_whitespace() {
+            let unit = match OF_THE_SYSTEM.contains(&unit) {
+                true => OF_USERS,
+                false => unit,
+            };
+            if !found.contains(&unit) {
+                found.push(unit);
+            }
+        }
+        let changed = format!("{}={}", key.trim_end(), found.join(" "));
+        said.push(format!(
+            "{plain} is read as {changed}: a user's systemd has no other"
+        ));
+        lines.push(changed);
+    }
+    lines.join("\n") + "\n"
 }
 
 /// What `section` of a unit sets `key` to first, as it stands.

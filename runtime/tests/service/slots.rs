@@ -1,5 +1,7 @@
 //! How many deployments are kept, and which.
 
+use runtime::service;
+
 use crate::pretend::BROKEN;
 use crate::setup::Shape;
 use crate::setup::{ONE, Setup, TWO, quiet};
@@ -84,4 +86,33 @@ fn an_update_that_changes_nothing_is_none() {
     let uuid = setup.current().info.values["UUID"].clone();
     setup.update(&mut quiet(), TWO).expect("updated");
     assert_eq!(setup.current().info.values["UUID"], uuid);
+}
+
+/// `web.0` is a deployment of `web`: no service of that name can stand beside it, whichever comes first.
+#[test]
+fn a_service_is_not_called_like_a_deployment_of_another() {
+    let name = |text: &str| service::ServiceName::new(text).expect("valid");
+    let install = |setup: &Setup, text: &str| {
+        let installed = setup.install_as(&name(text), &mut quiet(), ONE, &[]);
+        installed.map(drop).map_err(|error| error.to_string())
+    };
+    let setup = Setup::new();
+    assert_eq!(install(&setup, "web"), Ok(()));
+    for taken in ["web.0", "web.1"] {
+        let refused =
+            format!("cannot install {taken} beside web: web.0, web.1 … are deployments of web");
+        assert_eq!(install(&setup, taken), Err(refused));
+    }
+    assert_eq!(install(&setup, "web.one"), Ok(()), "no deployment");
+    assert_eq!(install(&setup, "web.01"), Ok(()), "nor is that");
+    assert_eq!(setup.slots(), [0]);
+
+    let setup = Setup::new();
+    assert_eq!(install(&setup, "web.1"), Ok(()));
+    let refused = "cannot install web beside web.1: web.0, web.1 … are deployments of web";
+    assert_eq!(install(&setup, "web"), Err(refused.to_owned()));
+    assert_eq!(
+        install(&setup, "web.1"),
+        Err("web.1 already present".to_owned())
+    );
 }

@@ -176,6 +176,45 @@ fn a_deadline_is_kept_to() {
 }
 
 #[test]
+fn a_start_may_take_as_long_as_its_unit_says() {
+    let slow = |seconds| UnitState {
+        start_limit: Duration::from_secs(seconds),
+        ..state(Active::Activating, "notify")
+    };
+    // A minute and a half of starting; then it is there.
+    let mut states = vec![slow(120); 4 * 90];
+    states.push(state(Active::Active, "notify"));
+    let (verdict, took) = judge(states, None);
+    assert_eq!((verdict, took), (Verdict::Ready, Duration::from_secs(90)));
+    // systemd ends it at its limit, and we when systemd does not. No limit is one still.
+    for (limit, wanted) in [
+        (60, 65),
+        (20, 30),
+        (Duration::MAX.as_secs(), START_MAX.as_secs()),
+    ] {
+        let (verdict, took) = judge(vec![slow(limit)], None);
+        let why = format!("it was not ready within {wanted} seconds: it is activating");
+        assert_eq!(verdict, failed(&why));
+        assert_eq!(took, Duration::from_secs(wanted));
+    }
+    // What the start took is not taken from the time that it has to be well.
+    let mut states = vec![slow(120); 4 * 90];
+    states.push(state(Active::Active, "notify"));
+    let (verdict, took) = judge(states, Some(&mut || Ok(Some("no".to_owned()))));
+    assert_eq!(verdict, failed("it was not well within 30 seconds: no"));
+    assert_eq!(took, Duration::from_secs(120));
+}
+
+#[test]
+fn a_check_has_its_start_period_on_top() {
+    let options = GateOptions::default();
+    let of = |seconds| options.with_grace(Duration::from_secs(seconds)).deadline;
+    assert_eq!(of(0), options.deadline);
+    assert_eq!(of(60), Duration::from_secs(90));
+    assert_eq!(of(u64::MAX), options.deadline + START_MAX);
+}
+
+#[test]
 fn a_health_check_has_to_succeed_before_the_deadline() {
     let up = || vec![state(Active::Active, "notify")];
     let mut left = 3;

@@ -105,7 +105,7 @@ fn a_state_is_read_property_by_property() {
         "show",
         "out",
         "Type=notify\nMainPID=4711\nNRestarts=2\nResult=success\nExecMainStatus=0\nLoadState=loaded\n\
-         ActiveState=active\nSubState=running\nInvocationID=ab12\nConditionResult=yes\nJob=\n\n\
+         ActiveState=active\nSubState=running\nInvocationID=ab12\nConditionResult=yes\nJob=\nTimeoutStartUSec=1min 30s\n\n\
          Result=exit-code\nExecMainStatus=3\nMainPID=0\nLoadState=loaded\nActiveState=failed\nSubState=failed\n\
          Job=12\n\nLoadState=not-found\nActiveState=inactive\nConditionResult=no\nConditionTimestampMonotonic=0\n",
     );
@@ -127,6 +127,7 @@ fn a_state_is_read_property_by_property() {
         exit_status: 0,
         has_job: false,
         condition: true,
+        start_limit: std::time::Duration::from_secs(90),
     };
     assert_eq!(*web, expected);
     assert_eq!(

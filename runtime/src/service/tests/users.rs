@@ -169,3 +169,45 @@ fn a_user_puts_nothing_on_the_host() {
         )
     );
 }
+
+#[test]
+fn what_the_system_would_start_the_user_starts() {
+    let unit = |install: &str| {
+        let text = format!(
+            "[Unit]\nAfter=multi-user.target\n\n[Service]\nExecStart=x\n\n[Install]\n{install}"
+        );
+        Case::of(&[("config.json", SMALL), ("service.template", &text)])
+    };
+    let of = |install: &str| {
+        let rendered = unit(install).user().rendered();
+        let text = rendered.unit.expect("a unit");
+        assert!(text.contains("After=multi-user.target\n"), "{text}");
+        let (_, after) = text.split_once("[Install]\n").expect("a section");
+        (after.to_owned(), rendered.said)
+    };
+    let (install, said) = of("WantedBy=multi-user.target\n");
+    assert_eq!(install, "WantedBy=default.target\n");
+    assert_eq!(
+        said,
+        [
+            "WantedBy=multi-user.target is read as WantedBy=default.target: a user's systemd has no other"
+        ]
+    );
+    let (install, said) =
+        of("RequiredBy = a.service graphical.target multi-user.target\nAlias=b.service\n");
+    assert_eq!(
+        install,
+        "RequiredBy=a.service default.target\nAlias=b.service\n"
+    );
+    assert_eq!(said.len(), 1);
+    let own = "WantedBy=default.target timers.target\nAlso=multi-user.target\n";
+    assert_eq!(of(own), (own.to_owned(), Vec::new()));
+    let roots = unit("WantedBy=multi-user.target\n").rendered();
+    assert!(roots.said.is_empty());
+    assert!(
+        roots
+            .unit
+            .expect("a unit")
+            .ends_with("WantedBy=multi-user.target\n")
+    );
+}

@@ -76,3 +76,19 @@ test_before_another_unit() {
     within "$(ls "$units")" multi-user.target.wants
     [ ! -e "$units/engine.service.requires/flannel.service" ] || wrong 'the engine still needs it'
 }
+
+# A network that is not ready in time is the old one again, and so is what needs it.
+test_missed_readiness() {
+    engine
+    berth install --system --name flannel --set PORT=8123 --set START_LIMIT=5 "$registry/flannel:v1"
+    systemctl start engine
+    status 1 berth update --set READY_DELAY=60 --set PREFIX=10.3 flannel 2>err
+    within "$(cat err)" 'timeout'
+    active flannel active
+    active engine active
+    answers 8123 'network 10.1 on overlay'
+    same 0 "$(slot flannel)"
+    logged flannel 'rolled flannel back from '
+    berth uninstall flannel
+    no_engine
+}
