@@ -11,6 +11,7 @@ mod called;
 mod cmd;
 mod context;
 mod create;
+mod holders;
 mod hosts;
 mod meter;
 mod moment;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use store::{Image, ImageName, ImageUsage, ObjectId, Repo};
 
 use crate::context::Context;
+use crate::holders::Holders;
 use crate::report::{self, Failure, human_age, human_size, note, out};
 use crate::template::Format;
 
@@ -105,10 +106,11 @@ pub(crate) fn images(args: ImagesArgs, context: &Context) -> Result<ExitCode, Fa
         return Ok(ExitCode::SUCCESS);
     }
     let usage = store::image_usage(&repo, &images)?;
+    let holders = Holders::new(context);
     let mut rows = Vec::new();
     for ((image, named), usage) in images.iter().zip(named).zip(usage) {
         if matches(&filters, image, named) {
-            rows.push(row(&repo, image, named, usage)?);
+            rows.push(row(&repo, image, named, usage, &holders)?);
         }
     }
     show(&args, format, context, rows)
@@ -145,7 +147,13 @@ fn unnamed(repo: &Repo, named: &[(Image, bool)]) -> Result<Vec<Image>, Failure> 
     Ok(images)
 }
 
-fn row(repo: &Repo, image: &Image, named: bool, usage: ImageUsage) -> Result<Row, Failure> {
+fn row(
+    repo: &Repo,
+    image: &Image,
+    named: bool,
+    usage: ImageUsage,
+    holders: &Holders<'_>,
+) -> Result<Row, Failure> {
     let (repository, tag) = image.name.split_tag();
     Ok(Row {
         name: named.then(|| image.name.to_string()),
@@ -155,7 +163,7 @@ fn row(repo: &Repo, image: &Image, named: bool, usage: ImageUsage) -> Result<Row
         digest: image.digest.to_string(),
         created: image.config.created.clone(),
         usage,
-        used_by: store::users_of(repo, image)?,
+        used_by: holders.named(&store::users_of(repo, image)?),
         labels: image.config.container.labels.clone().unwrap_or_default(),
     })
 }

@@ -7,6 +7,7 @@ use store::{LockKind, UntagOptions, UntagReport};
 
 use crate::cmd::gc::{collect, forget_gone_mounts, summary};
 use crate::context::Context;
+use crate::holders;
 use crate::report::{Failure, note, out};
 
 /// Remove images by name or id, and what only they needed
@@ -55,7 +56,7 @@ pub(crate) fn rmi(args: RmiArgs, context: &Context) -> Result<ExitCode, Failure>
                     tell(&done)?;
                 }
                 Err(store::Error::NotFound { what: "image", .. }) if args.ignore => {}
-                Err(error) => code = refused(error).report(),
+                Err(error) => code = refused(error, context).report(),
             }
         }
     }
@@ -81,12 +82,14 @@ fn tell(done: &UntagReport) -> Result<(), Failure> {
     Ok(())
 }
 
-fn refused(error: store::Error) -> Failure {
+fn refused(error: store::Error, context: &Context) -> Failure {
+    const HINT: &str = "remove it anyway with --force";
     match error {
+        error @ store::Error::InUse { .. } => holders::refused(error, context).hint(HINT),
         error @ store::Error::Refused {
             verb: "remove image",
             ..
-        } => Failure::from(error).hint("remove it anyway with --force"),
+        } => Failure::from(error).hint(HINT),
         error => error.into(),
     }
 }

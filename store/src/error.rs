@@ -99,6 +99,14 @@ pub enum Error {
         /// Its value.
         found: String,
     },
+    /// Somebody uses the image that was to be removed.
+    #[error("cannot remove image {image}: it is in use by {}", users.join(", "))]
+    InUse {
+        /// The image as it was named.
+        image: String,
+        /// Who holds it: what pins were made for.
+        users: Vec<String>,
+    },
     /// The request contradicts the state of the store.
     #[error("cannot {verb} {thing}: {why}")]
     Refused {

@@ -98,10 +98,10 @@ fn refuse_used(text: &str, users: &[String], options: &UntagOptions) -> Result<(
     if users.is_empty() || options.force {
         return Ok(());
     }
-    Err(refused(
-        text,
-        format!("it is in use by {}", users.join(", ")),
-    ))
+    Err(Error::InUse {
+        image: text.to_owned(),
+        users: users.to_vec(),
+    })
 }
 
 fn refused(text: &str, why: String) -> Error {

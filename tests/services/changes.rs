@@ -131,10 +131,12 @@ fn gc_keeps_what_a_deployment_needs() {
     let source = image(&home, "one");
     install(&home, &source).ok();
     let name = read_json(&checkouts(&home).join("web/info"))["image"].clone();
-    let removed = berth(&home, &["rmi", name.as_str().unwrap()])
-        .fails(1)
-        .one_error();
-    assert!(removed.stderr.contains("in use by"), "{}", removed.stderr);
+    let name_of = name.as_str().unwrap();
+    let removed = berth(&home, &["rmi", name_of]).fails(1).one_error();
+    let wanted = format!("error: cannot remove image {name_of}: it is in use by web\n");
+    assert!(removed.stderr.starts_with(&wanted), "{}", removed.stderr);
+    let images = berth(&home, &["images", "--json"]).ok().json();
+    assert_eq!(images[0]["used_by"], serde_json::json!(["web"]));
     berth(&home, &["rmi", "-f", name.as_str().unwrap()]).ok();
     berth(&home, &["gc"]).ok();
     berth(&home, &["update", "--no-systemd", "--set", "WORD=x", "web"]).ok();

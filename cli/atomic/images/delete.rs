@@ -6,6 +6,7 @@ use store::{Image, LockKind, UntagOptions};
 
 use super::super::{Global, confirm, find, layout, storage};
 use crate::context::Context;
+use crate::holders;
 use crate::report::{Failure, out};
 
 /// Take names from images; atomic images prune frees the space
@@ -71,7 +72,7 @@ pub(super) fn delete(
     let _lock = context.lock(&repo, LockKind::Shared)?;
     let options = UntagOptions { force: args.force };
     for name in &names {
-        store::untag(&repo, name, &options)?;
+        store::untag(&repo, name, &options).map_err(|error| holders::refused(error, context))?;
     }
     Ok(ExitCode::SUCCESS)
 }
