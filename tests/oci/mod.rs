@@ -73,6 +73,10 @@ impl World {
         config["root"]["path"] = json!(self.home.join("rootfs"));
         config["process"]["terminal"] = json!(false);
         config["process"]["args"] = json!(["sh", "-c", script]);
+        if self.is_root() {
+            // With any, root's container has a group called after it, and the tests' names are not their own.
+            config["linux"].as_object_mut().unwrap().remove("resources");
+        }
         change(&mut config);
         self.home
             .write(&format!("{name}/config.json"), config.to_string());
