@@ -154,6 +154,10 @@ fn look(state: &UnitState) -> Look {
         Active::Activating if state.sub.starts_with("auto-restart") => {
             over(format!("it ended: {}", ended(state)))
         }
+        // It took too long, and is being ended, which can take as long again.
+        Active::Deactivating if !["", "success"].contains(&state.result.as_str()) => {
+            over(format!("it failed: {}", ended(state)))
+        }
         Active::Activating | Active::Deactivating => Look::Wait,
         Active::Inactive if state.has_job => Look::Wait,
         Active::Inactive if !state.condition => {

@@ -206,6 +206,23 @@ fn a_start_may_take_as_long_as_its_unit_says() {
 }
 
 #[test]
+fn a_start_that_systemd_gives_up_has_failed_before_its_processes_are_gone() {
+    let starts = state(Active::Activating, "notify");
+    let given_up = UnitState {
+        result: "timeout".into(),
+        ..state(Active::Deactivating, "notify")
+    };
+    let (verdict, took) = judge(vec![starts.clone(), given_up], None);
+    assert_eq!(verdict, failed("it failed: timeout"));
+    assert_eq!(took, LOOK_EVERY);
+    // What went before still ends.
+    let before = state(Active::Deactivating, "notify");
+    let up = state(Active::Active, "notify");
+    let (verdict, _) = judge(vec![before, starts, up], None);
+    assert_eq!(verdict, Verdict::Ready);
+}
+
+#[test]
 fn a_check_has_its_start_period_on_top() {
     let options = GateOptions::default();
     let of = |seconds| options.with_grace(Duration::from_secs(seconds)).deadline;
