@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use runtime::service::{RunIn, ServiceState};
@@ -55,6 +56,13 @@ fn run(args: &RunInArgs, context: &Context) -> Result<ExitCode, Failure> {
         runtime: &runtime,
         command: &args.command,
         terminal: std::io::stdin().is_terminal(),
+        run_directory: Path::new(
+            service
+                .info
+                .values
+                .get("RUN_DIRECTORY")
+                .map_or("/run", String::as_str),
+        ),
     };
     let runs = match &service.unit {
         Some(unit) => unit.active.is_up() && unit.main_pid.is_some(),

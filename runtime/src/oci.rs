@@ -15,8 +15,8 @@
 //! # Invariants
 //!
 //! - One thread, an absolute cgroup path, HOME set: as for every container (`engine.rs`).
-//! - Where nothing limits a container (nor what it may do with devices, `devices.rs`), libcontainer sees no control groups at all and the container stays in ours, so that
-//!   a unit's processes stay the unit's (`groups.rs`).
+//! - Where nothing limits a container (nor what it may do with devices, `devices.rs`), libcontainer sees no control groups
+//!   at all and the container stays in ours, so that a unit's processes stay the unit's (`groups.rs`).
 //! - No namespace is added that the document lacks, and none is left out.
 //! - A record counts only while its process does: pid, start time and boot id.
 

@@ -22,6 +22,10 @@ fn info(home: &Home) -> Value {
     read_json(&checkouts(home).join("web/info"))
 }
 
+fn unit_says(home: &Home, text: &str) -> bool {
+    fs::read_to_string(unit(home)).unwrap().contains(text)
+}
+
 #[test]
 fn a_service_follows_the_image_that_it_was_rebased_to() {
     let home = Home::new();
@@ -33,11 +37,7 @@ fn a_service_follows_the_image_that_it_was_rebased_to() {
     update(&home, &["--rebase", "localhost/other"])
         .ok()
         .out_has(&format!("web is now {}\n", slot.display()));
-    assert!(
-        fs::read_to_string(unit(&home))
-            .unwrap()
-            .contains("web says other")
-    );
+    assert!(unit_says(&home, "web says other"));
     let now = info(&home);
     assert_eq!(now["image"], "localhost/other");
     assert_eq!(
@@ -51,11 +51,7 @@ fn a_service_follows_the_image_that_it_was_rebased_to() {
     assert_eq!(info(&home)["berth-source"], source);
     image(&home, "four");
     update(&home, &[]).ok();
-    assert!(
-        fs::read_to_string(unit(&home))
-            .unwrap()
-            .contains("web says four")
-    );
+    assert!(unit_says(&home, "web says four"));
 }
 
 #[test]
@@ -85,18 +81,10 @@ fn an_image_that_was_only_loaded_is_updated_with_what_is_here() {
         ran.stderr
     );
     assert!(ran.stderr.contains(&hint), "{}", ran.stderr);
-    assert!(
-        fs::read_to_string(unit(&home))
-            .unwrap()
-            .contains("web says two")
-    );
+    assert!(unit_says(&home, "web says two"));
     // So are new values, and what the hint says.
     update(&home, &["--set", "WORD=set"]).ok();
-    assert!(
-        fs::read_to_string(unit(&home))
-            .unwrap()
-            .contains("web says set")
-    );
+    assert!(unit_says(&home, "web says set"));
     let ran = update(&home, &["--rebase", &name]).ok();
     assert_eq!(
         (ran.stdout.as_str(), ran.stderr.as_str()),
@@ -105,11 +93,7 @@ fn an_image_that_was_only_loaded_is_updated_with_what_is_here() {
     // Whoever updates all wants to know.
     pull(&home, "three", &name);
     berth(&home, &["update", "--no-systemd", "--all"]).fails(1);
-    assert!(
-        fs::read_to_string(unit(&home))
-            .unwrap()
-            .contains("web says set")
-    );
+    assert!(unit_says(&home, "web says set"));
 }
 
 #[test]

@@ -89,3 +89,24 @@ fn what_is_no_service_or_has_no_container_is_told() {
         .count();
     assert_eq!(left, 0);
 }
+
+/// Nobody has made them for a service that does not run; what is not live state is not made up.
+#[test]
+fn missing_directories_of_live_state_are_made_where_the_deployment_has_them() {
+    let host = host("ActiveState=inactive");
+    let (live, other) = (host.home.join("live"), host.home.join("other"));
+    let runtime = format!("{} oci", host.home.join("bin/runtime").display());
+    let info = json!({"image": "web", "runtime": runtime, "values": {"RUN_DIRECTORY": live}});
+    host.service("web", &info, "ActiveState=inactive");
+    let bind = |source| json!({"destination": "/x", "type": "bind", "source": source});
+    let config = json!({
+        "process": {"args": ["serve"], "cwd": "/"},
+        "root": {"path": "rootfs"},
+        "mounts": [bind(live.join("web/a")), bind(other.clone())],
+    });
+    let path = host.checkouts().join("web.0/config.json");
+    fs::write(path, config.to_string()).unwrap();
+    host.berth(["run-in", "web", "ls"]).fails(7);
+    assert!(live.join("web/a").is_dir());
+    assert!(!other.exists());
+}

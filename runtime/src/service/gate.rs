@@ -3,7 +3,8 @@
 //! That systemd's start of a service returned means what its type means: for `notify`, `dbus` and `oneshot` that the
 //! program said or did something, for `simple`, `exec` and `forking` no more than that there was a process. Such a one is
 //! watched for a while: it has to stay active, with one main process, started once. Then its health check has to succeed,
-//! where it has one. For the start it has as long as its unit says (`TimeoutStartSec=`), and from then on the gate's deadline.
+//! where it has one. For the start it has as long as its unit says (`TimeoutStartSec=`), and from then on the gate's
+//! deadline.
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ const START_MAX: Duration = Duration::from_secs(15 * 60);
 /// What is asked of a service that was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GateOptions {
-    /// How long it may take from its start to a successful health check; also how long the start itself may take where the
-    /// unit allows less.
+    /// How long it may take from when systemd calls it active to a successful health check; also how long the start itself
+    /// may take where the unit allows less.
     pub deadline: Duration,
     /// How long a program that cannot say that it is ready has to stay up.
     pub settle: Duration,

@@ -37,6 +37,8 @@ pub struct RunIn<'a> {
     pub command: &'a [String],
     /// Whether stdin is a terminal.
     pub terminal: bool,
+    /// The directory of live state that the deployment was made for, its `RUN_DIRECTORY`.
+    pub run_directory: &'a Path,
 }
 
 /// A temporary bundle. It is removed when this is dropped.
@@ -65,13 +67,13 @@ impl RunIn<'_> {
         words
     }
 
-    /// Makes the bundle in `run_dir`, and the sources of its bind mounts below `/run` that are missing: of a service that
-    /// does not run nobody has made them.
+    /// Makes the bundle in `run_dir`, and the sources of its bind mounts in directories of live state that are missing: of a
+    /// service that does not run nobody has made them.
     pub fn bundle(&self, run_dir: &Path) -> Result<Bundle> {
         let path = self.deployment.join("config.json");
         let mut config = read(&path)?;
         self.adapt(&mut config);
-        for source in missing_sources(&config, Path::new("/run")) {
+        for source in missing_sources(&config, self.run_directory) {
             std::fs::create_dir_all(&source).map_err(Error::io("make", &source))?;
         }
         let all = run_dir.join(DIR);
@@ -209,6 +211,7 @@ mod tests {
             runtime: &runtime,
             command: &command,
             terminal: false,
+            run_directory: Path::new("/run"),
         };
         assert_eq!(
             run.in_running().join(" "),
@@ -233,6 +236,7 @@ mod tests {
             runtime: &runtime,
             command: &command,
             terminal: true,
+            run_directory: Path::new("/run"),
         };
         let run_dir = dir.path().join("run");
         let bundle = run.bundle(&run_dir).expect("made");
@@ -268,6 +272,7 @@ mod tests {
             runtime: &[],
             command: &words("true"),
             terminal: false,
+            run_directory: Path::new("/run"),
         };
         run.adapt(&mut config);
         assert_eq!(config["root"]["path"], "/other/rootfs");
